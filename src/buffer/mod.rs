@@ -1,0 +1,5 @@
+//! The journal: the durable log of a stream.
+
+mod options;
+
+pub use options::{Durability, Options};

@@ -1,0 +1,1 @@
+//! The Firehose API's configuration shapes.

@@ -1,0 +1,145 @@
+//! What a user says of an S3 destination.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::Buffering,
+    encode::Compression,
+    limits,
+    sinks::s3::{Checksums, Encryption},
+    units::ByteSize,
+};
+
+/// An S3 destination. Names and defaults are Firehose's, in snake_case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct S3Destination {
+    /// The bucket's name, or `file:///some/folder` for a local folder.
+    pub bucket: String,
+    /// What object keys begin with; may hold expressions like `!{timestamp:yyyy/MM/dd}`.
+    /// Without any expression `yyyy/MM/dd/HH/` is appended, as Firehose does.
+    #[serde(default)]
+    pub prefix: String,
+    /// What the keys of failed records begin with; expressions must include
+    /// `!{firehose:error-output-type}`.
+    #[serde(default)]
+    pub error_output_prefix: String,
+    /// When a batch is closed: by size or by interval, whichever comes first.
+    #[serde(default)]
+    pub buffering: Buffering,
+    /// How an object's bytes are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// Whether to set Content-Encoding as Firehose does (`gzip` for GZIP). Some readers unpack an
+    /// object twice because of it; `false` leaves the header out.
+    #[serde(default = "yes")]
+    pub content_encoding: bool,
+    /// Replaces the extension of the compression: `.json.gz`. Lower case, begins with a dot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_extension: Option<String>,
+    /// IANA time zone of the timestamps in keys: `Europe/Berlin`. UTC if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_time_zone: Option<String>,
+    /// Region of the bucket; the `aws` section's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// URL of an S3-compatible server, `http://127.0.0.1:9000`; the `aws` section's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Address the bucket by path instead of by host name; needed by most S3-compatible servers.
+    /// Default: true where an endpoint is set, false at AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
+    /// Role to assume for this destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// External id to send when assuming the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Server-side encryption of objects.
+    #[serde(default)]
+    pub encryption: Encryption,
+    /// When request checksums are sent: `when_required` for servers that refuse them.
+    #[serde(default)]
+    pub checksums: Checksums,
+    /// Objects larger than this go up in parts.
+    #[serde(default = "default_multipart")]
+    pub multipart_threshold: ByteSize,
+    /// Whether source records are kept as well, untransformed.
+    #[serde(default)]
+    pub s3_backup_mode: BackupMode,
+    /// Where source records go when `s3_backup_mode` is `enabled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3_backup: Option<Backup>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_multipart() -> ByteSize {
+    ByteSize(limits::MULTIPART_BYTES_DEFAULT)
+}
+
+impl S3Destination {
+    /// A destination with every default.
+    pub fn to_bucket(bucket: impl Into<String>) -> Self {
+        Self {
+            bucket: bucket.into(),
+            prefix: String::new(),
+            error_output_prefix: String::new(),
+            buffering: Buffering::default(),
+            compression: Compression::default(),
+            content_encoding: true,
+            file_extension: None,
+            custom_time_zone: None,
+            region: None,
+            endpoint: None,
+            path_style: None,
+            role_arn: None,
+            external_id: None,
+            encryption: Encryption::default(),
+            checksums: Checksums::default(),
+            multipart_threshold: default_multipart(),
+            s3_backup_mode: BackupMode::default(),
+            s3_backup: None,
+        }
+    }
+}
+
+/// Where source records are kept, with its own prefix, buffering and compression. What is not
+/// set here (endpoint, region, role, encryption) is taken from the destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// The bucket's name, or `file:///some/folder`.
+    pub bucket: String,
+    /// What the keys begin with; may hold expressions.
+    #[serde(default)]
+    pub prefix: String,
+    /// When a batch of source records is closed.
+    #[serde(default)]
+    pub buffering: Buffering,
+    /// How the objects are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// Bytes put behind each record; Firehose puts none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append_delimiter: Option<String>,
+    /// Role to assume instead of the destination's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// Server-side encryption instead of the destination's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+}
+
+/// Whether source records are kept as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupMode {
+    #[default]
+    Disabled,
+    Enabled,
+}

@@ -1,0 +1,224 @@
+//! The whole configuration as types. The YAML file deserializes into `Config`; streams made by the
+//! API become the same `StreamSpec`.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    buffer,
+    config::s3::S3Destination,
+    limits,
+    sinks::s3::CredentialSource,
+    units::{ByteSize, Secret, Span},
+};
+
+/// The configuration file of the daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder for journals, ledgers and streams made by the API.
+    pub data_dir: PathBuf,
+    #[serde(default)]
+    pub api: ApiOptions,
+    #[serde(default)]
+    pub aws: AwsOptions,
+    /// Streams by name. They cannot be changed through the API.
+    #[serde(default)]
+    pub streams: BTreeMap<String, StreamSpec>,
+    /// Time to deliver what is open after SIGTERM; what is left stays in the journal.
+    #[serde(default = "default_shutdown")]
+    pub shutdown_timeout: Span,
+    /// Bytes of open batches of all destinations together; beyond it the largest is closed early.
+    #[serde(default = "default_open_bytes")]
+    pub memory_budget: ByteSize,
+    /// Key for journals that are encrypted at rest.
+    #[serde(default)]
+    pub journal_key: JournalKey,
+}
+
+fn default_shutdown() -> Span {
+    Span(limits::SHUTDOWN_TIMEOUT_DEFAULT)
+}
+
+fn default_open_bytes() -> ByteSize {
+    ByteSize(limits::OPEN_BYTES_TOTAL)
+}
+
+/// Where the AES-256 key of encrypted journals comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JournalKey {
+    /// A random data key of the daemon's own, kept in the data directory with mode 0600.
+    #[default]
+    DataKey,
+    /// A file with 32 bytes, or their 64 hexadecimal or 44 base64 digits.
+    File(PathBuf),
+}
+
+/// The listener of the Firehose API, health and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiOptions {
+    /// Address to listen on. Anything but loopback needs `tls` or `plain_http: true`.
+    pub listen: SocketAddr,
+    /// Region in ARNs; signatures for any region are accepted.
+    pub region: String,
+    /// Account id in ARNs, 12 digits.
+    pub account_id: String,
+    /// Accept unsigned requests. Only on a loopback listener.
+    pub anonymous: bool,
+    /// Allow plain HTTP on a listener that is not loopback.
+    pub plain_http: bool,
+    /// Keys that may sign requests.
+    pub credentials: Vec<Credential>,
+    /// File with more keys, read again when it changes: a YAML list like `credentials`.
+    pub credentials_file: Option<PathBuf>,
+    pub tls: Option<TlsOptions>,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4573)),
+            region: "us-east-1".into(),
+            account_id: "000000000000".into(),
+            anonymous: false,
+            plain_http: false,
+            credentials: Vec::new(),
+            credentials_file: None,
+            tls: None,
+        }
+    }
+}
+
+/// A key that may sign requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    pub access_key_id: String,
+    pub secret_access_key: Secret,
+    /// Session token that requests with this key must carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<Secret>,
+    /// RFC 3339 time after which the key is refused with ExpiredTokenException.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// Certificate and key of the listener, PEM; read again when the files change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsOptions {
+    pub certificate: PathBuf,
+    pub key: Secret,
+}
+
+/// Defaults of outgoing AWS clients, each overridable per destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AwsOptions {
+    pub region: Option<String>,
+    /// URL of an S3-compatible server for all destinations that name none.
+    pub endpoint: Option<String>,
+    /// Keys for outgoing requests. Absent: the default credential chain of the AWS SDKs
+    /// (environment, profile, web identity, container, instance).
+    pub credentials: Option<CredentialSource>,
+    /// What a destination's `role_arn` means: assume it, or ignore it (servers without STS).
+    pub role_arn: RoleArn,
+    /// URL of STS for assuming roles.
+    pub sts_endpoint: Option<String>,
+}
+
+/// Whether roles are assumed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleArn {
+    /// Assume the role of every destination whose YAML names one; roles of streams made by the
+    /// API (which the API demands of everyone) are assumed only where no endpoint is set.
+    #[default]
+    Auto,
+    Assume,
+    Ignore,
+}
+
+/// One stream: one source, one journal, one or more destinations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSpec {
+    #[serde(default)]
+    pub source: SourceSpec,
+    #[serde(default)]
+    pub journal: buffer::Options,
+    /// Keep the journal encrypted at rest (AES-256-GCM).
+    #[serde(default)]
+    pub encrypted: bool,
+    /// Limits of the stream; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<Throughput>,
+    pub destinations: Vec<DestinationSpec>,
+    /// The version part of object keys; counts up with each UpdateDestination.
+    #[serde(skip, default = "first_version")]
+    pub version_id: u64,
+}
+
+fn first_version() -> u64 {
+    1
+}
+
+/// Where records come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceSpec {
+    /// PutRecord and PutRecordBatch.
+    #[default]
+    DirectPut,
+}
+
+/// Limits of a stream. What is over is answered with ServiceUnavailableException.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Throughput {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_per_second: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<ByteSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u64>,
+}
+
+/// One destination of a stream, with its own buffering, retries and pace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DestinationSpec {
+    /// Name of the destination in metrics, logs and the ledger; `s3`, `s3-2` … if absent. Renaming
+    /// it makes it a new destination that begins at the end of the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub s3: S3Destination,
+    /// What happens to a record on its way, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transforms: Vec<TransformSpec>,
+}
+
+/// One transform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TransformSpec {
+    /// Puts a delimiter behind every record when an object is put together.
+    AppendDelimiter(Delimiter),
+}
+
+/// A delimiter: the text itself (`"\n"`, also spelled `\n` or `\\n`), or with `if_missing`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Delimiter {
+    Text(String),
+    Detailed {
+        delimiter: String,
+        /// Only behind records that do not end with it already.
+        #[serde(default)]
+        if_missing: bool,
+    },
+}

@@ -1,0 +1,169 @@
+//! The filesystem as the journal and the ledger use it: positioned reads and writes, explicit
+//! syncs. Nothing is durable before `sync_data` (contents) and `sync_dir` (names) returned Ok.
+
+use std::{
+    fs,
+    io::{self, IoSlice},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+/// An open file. All offsets are absolute; there is no shared cursor.
+pub trait File: Send + Sync {
+    /// Writes all slices one after the other at `offset`, in as few system calls as possible.
+    fn write_all_at(&self, slices: &[IoSlice<'_>], offset: u64) -> io::Result<()>;
+    /// Fills `buffer` from `offset`; `UnexpectedEof` if the file ends before.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Returns once the contents (and the length) are on stable storage.
+    fn sync_data(&self) -> io::Result<()>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn len(&self) -> io::Result<u64>;
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Reserves `len` bytes of disk space without changing what is read, so that a later write
+    /// within it cannot meet a full disk. A filesystem that cannot do it answers Ok.
+    fn reserve(&self, len: u64) -> io::Result<()>;
+}
+
+/// The names on a disk.
+pub trait Files: Send + Sync {
+    /// Creates a file that must not exist, for reading and writing.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn File>>;
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+    /// Opens an existing file for reading only.
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn File>>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// The names in a folder, sorted.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// Makes creations, renames and removals in the folder durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Bytes that may still be written on the disk that holds `path`.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// The whole of a small file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open_read(path)?;
+        let mut bytes = vec![0; file.len()? as usize];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Replaces a small file durably: a crash leaves the old content or the new one, never a mix.
+    fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".tmp");
+        let temporary = path.with_file_name(name);
+        match self.remove(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = self.create_new(&temporary)?;
+        file.write_all_at(&[IoSlice::new(content)], 0)?;
+        file.sync_data()?;
+        drop(file);
+        self.rename(&temporary, path)?;
+        self.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+/// The machine's own filesystem.
+pub struct RealFiles;
+
+struct RealFile(fs::File);
+
+impl File for RealFile {
+    fn write_all_at(&self, slices: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let mut rest: Vec<IoSlice<'_>> = slices.to_vec();
+        let mut rest = &mut rest[..];
+        let mut offset = offset;
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            // The kernel takes at most IOV_MAX (1,024) slices a call.
+            let head = &rest[..rest.len().min(1024)];
+            match rustix::io::pwritev(&self.0, head, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    offset += written as u64;
+                    IoSlice::advance_slices(&mut rest, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        use rustix::{fs::FallocateFlags, io::Errno};
+        match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            other => other.map_err(Into::into),
+        }
+    }
+}
+
+impl Files for RealFiles {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let file = fs::File::options().read(true).write(true).create_new(true).open(path)?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        Ok(Box::new(RealFile(fs::File::options().read(true).write(true).open(path)?)))
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        Ok(Box::new(RealFile(fs::File::open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.into() };
+        fs::File::open(path)?.sync_all()
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_bavail * stat.f_frsize)
+    }
+}

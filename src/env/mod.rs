@@ -1,0 +1,23 @@
+//! Clock, randomness and filesystem: the only doors to the machine, so that tests can replace them.
+
+mod clock;
+mod files;
+
+use std::sync::Arc;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use files::{File, Files, RealFiles};
+
+/// What a part needs of the machine. Cheap to clone.
+#[derive(Clone)]
+pub struct Env {
+    pub clock: Arc<dyn Clock>,
+    pub files: Arc<dyn Files>,
+}
+
+impl Env {
+    /// The real machine.
+    pub fn real() -> Self {
+        Self { clock: Arc::new(SystemClock::default()), files: Arc::new(RealFiles) }
+    }
+}

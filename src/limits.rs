@@ -1,0 +1,116 @@
+//! Every bound and default, with its unit and its reason. Relations are asserted at compile time.
+
+use std::time::Duration;
+
+pub const KIB: u64 = 1024;
+pub const MIB: u64 = 1024 * KIB;
+pub const GIB: u64 = 1024 * MIB;
+
+// ---------------------------------------------------------------- Firehose API (quotas, API reference)
+
+/// Largest record before base64: 1,000 KiB (PutRecord API reference).
+pub const RECORD_BYTES_MAX: usize = 1_024_000;
+/// Most records in a PutRecordBatch (API reference).
+pub const BATCH_RECORDS_MAX: usize = 500;
+/// Most decoded bytes in a PutRecordBatch: 4 MiB. Agents fill it before base64.
+pub const BATCH_BYTES_MAX: usize = 4 * MIB as usize;
+/// Largest request body: 4 MiB in base64 is 5.34 MiB; the JSON around 500 records, white space
+/// included, fits in the rest. A larger body is refused before it is read.
+pub const BODY_BYTES_MAX: usize = 7 * MIB as usize;
+/// Largest body of an operation other than the puts: no configuration comes near it.
+pub const CONTROL_BODY_BYTES_MAX: usize = MIB as usize;
+/// Request bodies being received and decoded at one time, all connections together. More
+/// requests wait (their clients see latency, not an error); a larger value costs memory only.
+pub const BODIES_IN_MEMORY_BYTES: usize = 64 * MIB as usize;
+/// Time to send the request head, and the pause allowed between two pieces of a body. Long
+/// enough for a bad mobile link, short enough that idle openers go away.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// A body must keep this pace on average after the first seconds, or the connection is cut: a
+/// client that sends a byte a second would otherwise hold its memory for weeks.
+pub const BODY_BYTES_PER_S_MIN: u64 = KIB;
+/// Time a body may take before the pace is looked at.
+pub const BODY_GRACE: Duration = Duration::from_secs(10);
+/// Open connections. One costs a few tens of KiB.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Difference allowed between the signature's time and ours, both ways (live AWS error texts).
+pub const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
+/// Streams made through the API (the newer regional quota of Firehose is 5,000).
+pub const STREAMS_MAX: usize = 5000;
+/// Tags on a stream (API reference).
+pub const TAGS_MAX: usize = 50;
+
+// -------------------------------------------------------------------------------------- journal
+
+/// Size of a segment file. Space is reclaimed in whole segments, so larger ones hold back more
+/// disk; smaller ones mean more files and directory syncs.
+pub const SEGMENT_BYTES: u64 = 64 * MIB;
+/// Largest frame: a full batch with its lengths and header, with room to spare. A length above
+/// it is damage, not data.
+pub const FRAME_BYTES_MAX: usize = 8 * MIB as usize;
+/// Default disk limit of a stream's journal.
+pub const JOURNAL_BYTES_DEFAULT: u64 = 10 * GIB;
+/// Smallest disk limit: two segments, or nothing could ever be reclaimed.
+pub const JOURNAL_BYTES_MIN: u64 = 2 * SEGMENT_BYTES;
+/// Bytes of puts that may wait for the group commit. More callers wait outside.
+pub const APPEND_QUEUE_BYTES: usize = 32 * MIB as usize;
+/// Most bytes that one group commit writes before it syncs: bounds the latency of the first.
+pub const GROUP_COMMIT_BYTES: usize = 16 * MIB as usize;
+/// Calls remembered to recognise a retried one, per stream. SDKs retry within seconds; at 5,000
+/// calls a second this is 13 s, at ordinary rates hours.
+pub const CALLS_REMEMBERED: usize = 65_536;
+/// How much of the journal's tail is read again at start to fill that window.
+pub const CALLS_TAIL_BYTES: u64 = 2 * SEGMENT_BYTES;
+/// Disk space that is left alone: the daemon's small files must still be written when a stream
+/// has filled the disk.
+pub const DISK_RESERVE_BYTES: u64 = 32 * MIB;
+
+// ------------------------------------------------------------------------------------- delivery
+
+/// Bytes read from the journal at a time. Larger reads cost memory, smaller ones system calls.
+pub const READ_BYTES: usize = MIB as usize;
+/// Shipments of one destination under way at a time (encoding, sending or waiting to retry).
+pub const SHIPMENTS_IN_FLIGHT: usize = 4;
+/// Bytes of encoded and open batches of one destination.
+pub const IN_FLIGHT_BYTES_DEFAULT: u64 = 192 * MIB;
+/// Bytes of open batches of all destinations together. Beyond it the largest is closed early.
+pub const OPEN_BYTES_TOTAL: u64 = 192 * MIB;
+/// Shipment history kept per destination for `standpipe trace`.
+pub const HISTORY_BYTES: u64 = 16 * MIB;
+/// The ledger file is rewritten once it holds this many settled entries.
+pub const LEDGER_COMPACT_ENTRIES: usize = 4096;
+
+/// Firehose's default buffering: 5 MiB or 300 s (BufferingHints).
+pub const BUFFER_BYTES_DEFAULT: u64 = 5 * MIB;
+pub const BUFFER_INTERVAL_DEFAULT: Duration = Duration::from_secs(300);
+/// Firehose stops at 128 MiB; from YAML up to 1 GiB is taken, for the object is held in memory.
+pub const BUFFER_BYTES_MAX: u64 = GIB;
+/// Firehose stops at 900 s; from YAML up to a day is taken.
+pub const BUFFER_INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// First wait after a failed attempt at S3.
+pub const S3_BACKOFF_INITIAL: Duration = Duration::from_millis(500);
+/// Longest wait between attempts at S3: how soon a mended destination goes on by itself.
+pub const S3_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// One attempt at S3, whole object.
+pub const S3_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Objects above this go up in parts.
+pub const MULTIPART_BYTES_DEFAULT: u64 = 32 * MIB;
+/// Size of a part. S3 takes no smaller one than 5 MiB except the last.
+pub const PART_BYTES: u64 = 8 * MIB;
+/// Longest object key S3 takes, in bytes of UTF-8.
+pub const S3_KEY_BYTES_MAX: usize = 1024;
+/// Longest evaluated prefix (Firehose guide).
+pub const PREFIX_CHARS_MAX: usize = 512;
+/// Default time to deliver what is open when told to stop.
+pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+const _: () = {
+    assert!(BATCH_BYTES_MAX + BATCH_RECORDS_MAX * 8 < FRAME_BYTES_MAX);
+    assert!((FRAME_BYTES_MAX as u64) < SEGMENT_BYTES);
+    assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
+    assert!(BATCH_BYTES_MAX / 3 * 4 + BATCH_RECORDS_MAX * 64 < BODY_BYTES_MAX);
+    assert!(BODIES_IN_MEMORY_BYTES >= 2 * BODY_BYTES_MAX);
+    assert!(PART_BYTES >= 5 * MIB);
+    assert!(BUFFER_BYTES_MAX.div_ceil(PART_BYTES) <= 10_000);
+    assert!(JOURNAL_BYTES_MIN <= JOURNAL_BYTES_DEFAULT);
+    assert!(APPEND_QUEUE_BYTES >= FRAME_BYTES_MAX);
+};

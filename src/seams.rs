@@ -1,0 +1,248 @@
+//! The five traits between the rooms, with their contracts. A newcomer's second file.
+//!
+//! ```text
+//!  Source ──put──▶ Journal ──read──▶ Transform ─▶ (partition, batch) ─▶ Encoder ─▶ Sink
+//!
+//!  Journal of one stream, one lane:
+//!
+//!      first                cursor of d1        cursor of d2                 tail
+//!        |                      |                   |                         |
+//!   ─────[ frame ][ frame ][ frame ][ frame ][ frame ][ frame ][ frame ]──────▶ append
+//!        └─ reclaimable ───────┘└─ kept until every cursor has passed ───────┘
+//! ```
+//!
+//! Each trait has one conformance suite that every implementation runs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    fault::{Cause, Fault},
+    record::{Frame, Position, Put, Ranges, Record},
+};
+
+// ---------------------------------------------------------------------------------------- Source
+
+/// Where a source puts records. `Ok` means: stored as durably as the stream promises.
+#[async_trait]
+pub trait Inlet: Send + Sync {
+    async fn put(&self, put: Put) -> Result<Appended, AppendError>;
+}
+
+/// Accepts or pulls records and acknowledges upstream only after `inlet.put` returned Ok.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Runs until `stop` is cancelled, then takes no more records, waits for the puts under way
+    /// and returns. A full journal answers `AppendError::Full`: pull sources pause, push sources
+    /// tell their client to try later.
+    async fn run(&self, inlet: Arc<dyn Inlet>, stop: CancellationToken);
+}
+
+// --------------------------------------------------------------------------------------- Journal
+
+/// Where a put came to lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    pub first: Position,
+    /// True when this very call had been stored before and was not stored again.
+    pub repeated: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The stream's disk limit is reached, or the disk is full: try again later. Nothing is stored.
+    #[error("the journal is full: {used_bytes} of {max_bytes} bytes hold undelivered records")]
+    Full { used_bytes: u64, max_bytes: u64 },
+    /// The first write or fsync error, for ever: whether the put is stored is not known.
+    #[error("the journal has failed: {0}")]
+    Failed(Arc<str>),
+    #[error("the journal is closed")]
+    Closed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    #[error("journal {operation} failed: {message}")]
+    Io { operation: &'static str, message: String },
+    #[error("unknown cursor {0}")]
+    UnknownCursor(String),
+}
+
+/// What a read meets, in order and without gaps: `end` of one is `first` of the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Frame(Frame),
+    /// Positions whose bytes are damaged or whose segment is missing. They were reported when
+    /// found, and are settled as lost by name; what follows them is intact.
+    Damaged {
+        first: Position,
+        end: Position,
+    },
+}
+
+impl Entry {
+    pub fn first(&self) -> Position {
+        match self {
+            Self::Frame(frame) => frame.first,
+            Self::Damaged { first, .. } => *first,
+        }
+    }
+
+    pub fn end(&self) -> Position {
+        match self {
+            Self::Frame(frame) => frame.end(),
+            Self::Damaged { end, .. } => *end,
+        }
+    }
+}
+
+/// How much a journal holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JournalStats {
+    /// Bytes on disk (or in memory) that no cursor has released yet.
+    pub used_bytes: u64,
+    /// The limit at which puts are refused.
+    pub max_bytes: u64,
+    /// The cause of the sticky failure, if any.
+    pub failed: Option<Arc<str>>,
+    /// Number of fsyncs and their total duration, for the metric.
+    pub syncs: u64,
+    pub sync_micros: u64,
+    /// Positions found damaged at recovery or by readers.
+    pub damaged: u64,
+}
+
+/// The durable log of one stream.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Stores a put as one frame, whole or not at all. `Ok` means it survives what the stream's
+    /// durability promises. Appends that wait together share one write and one fsync. A put whose
+    /// `call` is in the window of recent calls is not stored again: the first answer is repeated,
+    /// also while the first is still being written. After the first write or fsync error every
+    /// append fails with that first cause; reading goes on.
+    async fn append(&self, put: Put) -> Result<Appended, AppendError>;
+
+    /// The end of what may be read: moves after each durable append. Readers wait on it.
+    fn tail(&self) -> watch::Receiver<Position>;
+
+    /// Entries from `from` on, at least one if `from < tail`, no further than `before`, until
+    /// `max_bytes` of data are exceeded by the last. Never modifies a file. `from` may lie inside
+    /// a frame: the frame is then handed out from that record on; a frame that spans `before` is
+    /// cut there.
+    async fn read(
+        &self,
+        from: Position,
+        before: Position,
+        max_bytes: usize,
+    ) -> Result<Vec<Entry>, JournalError>;
+
+    /// Registers a cursor, at the oldest position kept if it is new (`from_tail`: at the tail),
+    /// and returns where it stands. Idempotent. Durable on Ok.
+    async fn open_cursor(&self, name: &str, from_tail: bool) -> Result<Position, JournalError>;
+
+    /// Everything below `before` is settled for this cursor. Monotonic: a lower position than the
+    /// current one is ignored. Durable on Ok; space that every cursor has passed is reclaimed.
+    async fn commit(&self, cursor: &str, before: Position) -> Result<(), JournalError>;
+
+    /// Forgets a cursor, so that it no longer holds back retention.
+    async fn drop_cursor(&self, name: &str) -> Result<(), JournalError>;
+
+    fn stats(&self) -> JournalStats;
+
+    /// Refuses further appends, finishes those under way, syncs. Reads still work.
+    async fn close(&self);
+}
+
+// ------------------------------------------------------------------------------------- Transform
+
+/// What became of one input record. Exactly one per input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Goes on as these records (one as a rule, several where a record was taken apart).
+    Emit(Vec<Bytes>),
+    /// Ends here by a rule of the user's; counted.
+    Drop,
+    /// Goes to the error output with this reason.
+    Fail(Failure),
+}
+
+/// Why a record goes to the error output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Firehose's category, the value of `!{firehose:error-output-type}`.
+    pub output_type: &'static str,
+    pub cause: Cause,
+    /// How many attempts were made before it was given up.
+    pub attempts: u32,
+}
+
+#[async_trait]
+pub trait Transform: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Exactly one verdict per input, in input order.
+    async fn apply(&self, records: &[Record]) -> Vec<Verdict>;
+}
+
+// --------------------------------------------------------------------------------------- Encoder
+
+/// The records of a closed batch, concatenated as they will stand in the object before
+/// compression.
+#[derive(Debug, Clone, Default)]
+pub struct RawBatch {
+    pub data: Vec<u8>,
+    pub records: u64,
+}
+
+/// An encoded batch, and the records that the format could not hold.
+#[derive(Debug, Clone, Default)]
+pub struct Encoded {
+    pub body: Bytes,
+    /// Index of the record in the batch, and why it did not fit.
+    pub unfit: Vec<(u64, Failure)>,
+}
+
+/// Batch to bytes: pure, no clock and no I/O. One bad record never fails its neighbours.
+pub trait Encoder: Send + Sync {
+    fn encode(&self, batch: RawBatch) -> Encoded;
+    /// What the format appends to the key (`.gz`), empty for none.
+    fn extension(&self) -> &'static str;
+    /// The `Content-Encoding` Firehose sets for it.
+    fn content_encoding(&self) -> Option<&'static str>;
+}
+
+// ------------------------------------------------------------------------------------------ Sink
+
+/// An encoded batch on its way, with everything that makes a repetition the same delivery.
+#[derive(Debug, Clone)]
+pub struct Shipment {
+    /// Object key, or request id.
+    pub key: String,
+    pub body: Bytes,
+    pub content_type: &'static str,
+    pub content_encoding: Option<&'static str>,
+    pub records: u64,
+    /// The positions this shipment settles.
+    pub positions: Ranges,
+}
+
+/// What an accepted attempt left over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Records that the destination refused for their own fault, by index in the shipment.
+    pub rejected: Vec<(u64, Failure)>,
+    /// Records to be sent again, by index in the shipment.
+    pub leftovers: Vec<u64>,
+}
+
+/// One destination. `deliver` is one attempt, honestly classified; nothing is retried inside.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// `Ok`: every record of the shipment is durably at the destination, except those listed.
+    /// Delivering the same shipment twice leaves it there once.
+    async fn deliver(&self, shipment: &Shipment) -> Result<Delivered, Fault>;
+}
