@@ -1,1 +1,5 @@
 //! The Firehose API's configuration shapes.
+
+mod error;
+
+pub use error::ApiError;
