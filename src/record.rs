@@ -7,7 +7,7 @@
 //! Ranges                         [0,3) [4,5)   half open, sorted, never touching
 //! ```
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -129,6 +129,16 @@ impl Frame {
     }
 }
 
+/// Where a record goes at its destination.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// To the destination itself.
+    Objects,
+    /// To the error output, under this category (`!{firehose:error-output-type}`).
+    Errors(Cow<'static, str>),
+}
+
 /// A set of positions of one lane as half-open ranges: sorted, disjoint, never touching.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ranges(Vec<(u64, u64)>);
@@ -194,6 +204,41 @@ impl Ranges {
         self.0.splice(from..to, [joined]);
     }
 
+    /// The positions of this set that are not in `other`.
+    pub fn without(&self, other: &Ranges) -> Ranges {
+        let mut left = Ranges::new();
+        for (mut start, end) in self.iter() {
+            for (gap_start, gap_end) in other.overlapping(start, end) {
+                left.insert(start, gap_start.max(start));
+                start = gap_end.min(end);
+            }
+            left.insert(start, end);
+        }
+        left
+    }
+
+    /// The positions of this set that lie in `start..end`.
+    pub fn within(&self, start: u64, end: u64) -> Ranges {
+        self.overlapping(start, end).map(|(s, e)| (s.max(start), e.min(end))).collect()
+    }
+
+    /// The ranges that share a position with `start..end`.
+    fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let from = self.0.partition_point(|&(_, e)| e <= start);
+        self.0[from..].iter().copied().take_while(move |&(s, _)| s < end)
+    }
+
+    /// The `index`-th position of the set, counted from 0.
+    pub fn nth(&self, mut index: u64) -> Option<u64> {
+        for (start, end) in self.iter() {
+            if index < end - start {
+                return Some(start + index);
+            }
+            index -= end - start;
+        }
+        None
+    }
+
     /// Removes everything below `before`.
     pub fn remove_below(&mut self, before: u64) {
         self.0.retain_mut(|range| {
@@ -237,6 +282,16 @@ mod tests {
             }
             prop_assert_eq!(ranges.count(), model.len() as u64);
             prop_assert!((0..80).all(|s| ranges.contains(s) == model.contains(&s)));
+            let upper = cut + 20;
+            let within = ranges.within(cut, upper);
+            let without = ranges.without(&within);
+            prop_assert!((0..80).all(|s| {
+                let inside = (cut..upper).contains(&s);
+                within.contains(s) == (model.contains(&s) && inside)
+                    && without.contains(s) == (model.contains(&s) && !inside)
+            }));
+            prop_assert_eq!(ranges.nth(0), model.first().copied());
+            prop_assert_eq!(ranges.nth(model.len() as u64), None);
             ranges.remove_below(cut);
             model.retain(|&s| s >= cut);
             prop_assert!((0..80).all(|s| ranges.contains(s) == model.contains(&s)));

@@ -148,6 +148,9 @@ pub trait Journal: Send + Sync {
     /// current one is ignored. Durable on Ok; space that every cursor has passed is reclaimed.
     async fn commit(&self, cursor: &str, before: Position) -> Result<(), JournalError>;
 
+    /// The names of all cursors.
+    fn cursors(&self) -> Vec<String>;
+
     /// Forgets a cursor, so that it no longer holds back retention.
     async fn drop_cursor(&self, name: &str) -> Result<(), JournalError>;
 

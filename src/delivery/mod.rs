@@ -1,1 +1,124 @@
-//! (empty)
+//! The record's way from the journal to one destination.
+
+mod budget;
+mod committer;
+pub mod history;
+mod ledger;
+mod pool;
+mod run;
+mod ship;
+mod shipments;
+mod status;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+pub use budget::Budget;
+pub use ledger::{Ledger, LedgerError};
+pub use pool::CpuPool;
+pub use run::{DeliveryError, Signals, run};
+pub use shipments::{Planned, Reason, Shipments};
+pub use status::{Progress, State, Status, roughly, sentence};
+
+use crate::{
+    backup::{self, FailedRecord},
+    batch::{Buffering, Framing},
+    encode::Compression,
+    env::Env,
+    fault::{Cause, Fault},
+    partition::KeyNaming,
+    retry::Policy,
+    seams::Journal,
+    sinks::Attempts,
+    telemetry::{Counter, DestinationMetrics},
+    transform::Chain,
+};
+
+/// Everything that the delivery to one destination needs.
+pub struct Destination {
+    pub stream: String,
+    /// Name of the destination: its cursor, its label in metrics, its word in logs.
+    pub name: String,
+    /// The version part of object keys.
+    pub version_id: u64,
+    pub journal: Arc<dyn Journal>,
+    pub transforms: Chain,
+    pub framing: Framing,
+    pub buffering: Buffering,
+    pub naming: KeyNaming,
+    pub compression: Compression,
+    pub content_encoding: bool,
+    pub sink: Attempts,
+    pub retry: Policy,
+    /// Holds the ledger and the history.
+    pub folder: PathBuf,
+    pub env: Env,
+    pub metrics: DestinationMetrics,
+    /// The stream's counter of accepted records.
+    pub incoming_records: Counter,
+    pub status: Status,
+    pub budget: Arc<Budget>,
+    pub pool: CpuPool,
+}
+
+impl Destination {
+    fn error_line(&self, raw: &[u8], arrival_ms: i64, reason: &Reason) -> Vec<u8> {
+        let mut line = Vec::new();
+        let cause = Cause::new(reason.code.clone(), reason.message.clone());
+        let record = FailedRecord {
+            raw,
+            cause: &cause,
+            attempts: reason.attempts,
+            arrival_ms,
+            ended_ms: self.env.clock.now_ms(),
+        };
+        backup::write_line(&mut line, &record);
+        line
+    }
+
+    fn attempt_failed(&self, fault: &Fault, attempts: u32, wait: Duration) {
+        let Cause { code, message } = fault.cause();
+        self.metrics.error(code);
+        let held = matches!(fault, Fault::Halt { .. });
+        self.metrics.held.set(held.into());
+        let news = self.status.failed(fault, self.env.clock.now_ms());
+        let (stream, destination) = (&self.stream, &self.name);
+        let wait_ms = wait.as_millis() as u64;
+        if !news {
+            tracing::debug!(
+                stream,
+                destination,
+                code,
+                attempts,
+                wait_ms,
+                message,
+                "attempt failed"
+            );
+        } else if held {
+            tracing::error!(
+                stream,
+                destination,
+                code,
+                message,
+                wait_ms,
+                "destination held: records are safe in the journal, it goes on once mended"
+            );
+        } else {
+            tracing::warn!(
+                stream,
+                destination,
+                code,
+                message,
+                wait_ms,
+                "delivery is being retried"
+            );
+        }
+    }
+
+    fn attempt_succeeded(&self) {
+        self.metrics.success.inc();
+        self.metrics.held.set(0);
+        if self.status.succeeded() {
+            tracing::info!(stream = self.stream, destination = self.name, "destination goes on");
+        }
+    }
+}

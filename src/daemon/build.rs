@@ -1,0 +1,217 @@
+//! Names to constructors: the one place that knows which journal, sink and transform there is.
+
+use std::{path::Path, sync::Arc};
+
+use super::{DaemonError, Shared};
+use crate::{
+    batch::{Buffering, Framing},
+    buffer::{Durability, KeyError, Keyring, LocalJournal, MemoryJournal},
+    config::{
+        AwsOptions, Backup, BackupMode, Config, DestinationSpec, JournalKey, RoleArn,
+        S3Destination, StreamSpec, Throughput, TransformSpec,
+    },
+    encode::Compression,
+    env::Env,
+    partition::{KeyNaming, KeyOptions},
+    seams::Journal,
+    sinks::{self, Attempts, s3},
+    sources::Limits,
+    telemetry::DeliveryKind,
+};
+
+/// A stream's journal: as the trait, and as what it is where only that will do.
+pub enum AnyJournal {
+    Local(Arc<LocalJournal>),
+    Memory(Arc<MemoryJournal>),
+}
+
+impl AnyJournal {
+    pub fn as_journal(&self) -> Arc<dyn Journal> {
+        match self {
+            Self::Local(journal) => journal.clone(),
+            Self::Memory(journal) => journal.clone(),
+        }
+    }
+
+    /// The first bytes of the journal's id: they stand in every record id.
+    pub fn tag(&self) -> [u8; 4] {
+        let id = match self {
+            Self::Local(journal) => journal.id(),
+            Self::Memory(journal) => journal.id(),
+        };
+        [id[0], id[1], id[2], id[3]]
+    }
+
+    pub fn set_encrypted(&self, encrypted: bool) {
+        match self {
+            Self::Local(journal) => journal.set_encrypted(encrypted),
+            // Memory is not at rest.
+            Self::Memory(_) => {}
+        }
+    }
+
+    pub fn set_max_bytes(&self, max_bytes: u64) {
+        match self {
+            Self::Local(journal) => journal.set_max_bytes(max_bytes),
+            Self::Memory(journal) => journal.set_max_bytes(max_bytes),
+        }
+    }
+}
+
+pub fn keyring(config: &Config, env: &Env) -> Result<Keyring, KeyError> {
+    match &config.journal_key {
+        JournalKey::File(path) => Keyring::from_file(env.files.as_ref(), path),
+        JournalKey::DataKey => {
+            Keyring::load_or_generate(env.files.as_ref(), &config.data_dir.join("journal.key"))
+        }
+    }
+}
+
+pub async fn journal(
+    shared: &Arc<Shared>,
+    folder: &Path,
+    spec: &StreamSpec,
+    stream: &str,
+) -> Result<AnyJournal, DaemonError> {
+    if spec.journal.durability == Durability::Memory {
+        return Ok(AnyJournal::Memory(Arc::new(MemoryJournal::new(&spec.journal))));
+    }
+    let (folder, options) = (folder.join("journal"), spec.journal.clone());
+    let (env, keys, encrypted) = (shared.env.clone(), shared.keys.clone(), spec.encrypted);
+    let opened = tokio::task::spawn_blocking(move || {
+        let journal = LocalJournal::open(&folder, &options, &env, Some(keys))?;
+        journal.set_encrypted(encrypted);
+        Ok::<_, crate::buffer::OpenError>(journal)
+    });
+    let failed = |reason: String| DaemonError::Stream { stream: stream.to_owned(), reason };
+    let journal = opened.await.map_err(|error| failed(error.to_string()))?;
+    Ok(AnyJournal::Local(Arc::new(journal.map_err(|error| failed(error.to_string()))?)))
+}
+
+pub fn limits(throughput: Option<Throughput>) -> Limits {
+    let Some(throughput) = throughput else { return Limits::default() };
+    Limits {
+        records_per_second: throughput.records_per_second,
+        bytes_per_second: throughput.bytes_per_second.map(|bytes| bytes.0),
+        requests_per_second: throughput.requests_per_second,
+    }
+}
+
+/// One way out of a stream: a destination, or the backup of its source records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outlet {
+    pub name: String,
+    pub kind: DeliveryKind,
+    pub buffering: Buffering,
+    pub compression: Compression,
+    pub content_encoding: bool,
+    pub framing: Framing,
+    pub keys: KeyOptions,
+    pub sink: s3::Options,
+}
+
+/// All ways out of a stream, in order.
+pub fn outlets(spec: &StreamSpec, aws: &AwsOptions, from_file: bool) -> Vec<Outlet> {
+    let names = spec.destination_names();
+    let mut outlets = Vec::new();
+    for (name, destination) in names.into_iter().zip(&spec.destinations) {
+        let DestinationSpec { s3, .. } = destination;
+        let resolved = sink_options(s3, aws, from_file);
+        if let (BackupMode::Enabled, Some(backup)) = (s3.s3_backup_mode, &s3.s3_backup) {
+            outlets.push(backup_outlet(&name, s3, backup, &resolved));
+        }
+        outlets.push(Outlet {
+            name,
+            kind: DeliveryKind::DeliveryToS3,
+            buffering: s3.buffering,
+            compression: s3.compression,
+            content_encoding: s3.content_encoding,
+            framing: framing(destination),
+            keys: KeyOptions {
+                prefix: s3.prefix.clone(),
+                error_output_prefix: s3.error_output_prefix.clone(),
+                file_extension: s3.file_extension.clone(),
+                custom_time_zone: s3.custom_time_zone.clone(),
+            },
+            sink: resolved,
+        });
+    }
+    outlets
+}
+
+fn backup_outlet(
+    name: &str,
+    s3: &S3Destination,
+    backup: &Backup,
+    resolved: &s3::Options,
+) -> Outlet {
+    let delimiter = backup.append_delimiter.as_deref().map(crate::config::delimiter_bytes);
+    Outlet {
+        name: format!("{name}.backup"),
+        kind: DeliveryKind::BackupToS3,
+        buffering: backup.buffering,
+        compression: backup.compression,
+        content_encoding: s3.content_encoding,
+        framing: Framing { delimiter: delimiter.unwrap_or_default(), if_missing: false },
+        keys: KeyOptions {
+            prefix: backup.prefix.clone(),
+            error_output_prefix: String::new(),
+            file_extension: None,
+            custom_time_zone: s3.custom_time_zone.clone(),
+        },
+        sink: s3::Options {
+            bucket: backup.bucket.clone(),
+            role_arn: match (&resolved.role_arn, &backup.role_arn) {
+                // Where roles are ignored the backup's is too.
+                (Some(_), Some(own)) => Some(own.clone()),
+                (resolved, _) => resolved.clone(),
+            },
+            encryption: backup.encryption.clone().unwrap_or_else(|| s3.encryption.clone()),
+            ..resolved.clone()
+        },
+    }
+}
+
+fn framing(destination: &DestinationSpec) -> Framing {
+    let mut framing = Framing::default();
+    for transform in &destination.transforms {
+        let TransformSpec::AppendDelimiter(delimiter) = transform;
+        let (bytes, if_missing) = delimiter.bytes();
+        framing = Framing { delimiter: bytes, if_missing };
+    }
+    framing
+}
+
+/// A destination's own settings over the `aws` section's.
+fn sink_options(s3: &S3Destination, aws: &AwsOptions, from_file: bool) -> s3::Options {
+    let endpoint = s3.endpoint.clone().or_else(|| aws.endpoint.clone());
+    let assume = match aws.role_arn {
+        RoleArn::Assume => true,
+        RoleArn::Ignore => false,
+        RoleArn::Auto => from_file || endpoint.is_none(),
+    };
+    let environment =
+        || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|n| std::env::var(n).ok());
+    let region = s3.region.clone().or_else(|| aws.region.clone()).or_else(environment);
+    s3::Options {
+        bucket: s3.bucket.clone(),
+        region: region.unwrap_or_else(|| "us-east-1".into()),
+        path_style: s3.path_style.unwrap_or(endpoint.is_some()),
+        endpoint,
+        credentials: aws.credentials.clone(),
+        role_arn: s3.role_arn.clone().filter(|_| assume),
+        external_id: s3.external_id.clone(),
+        sts_endpoint: aws.sts_endpoint.clone(),
+        encryption: s3.encryption.clone(),
+        checksums: s3.checksums,
+        multipart_threshold: s3.multipart_threshold,
+    }
+}
+
+/// The sink of an outlet behind its layers, and the naming of its objects.
+pub async fn sink(outlet: &Outlet, env: &Env) -> Result<(Attempts, KeyNaming), String> {
+    let naming = KeyNaming::parse(&outlet.keys)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let sink = sinks::connect(outlet.sink.clone(), env).await.map_err(|error| error.to_string())?;
+    Ok((Attempts::new(sink, sinks::LayerOptions::default()), naming))
+}

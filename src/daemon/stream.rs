@@ -1,0 +1,387 @@
+//! One running stream: its journal, its source, and a task for each way out.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    DaemonError, Shared,
+    build::{self, AnyJournal, Outlet},
+    rate::Rate,
+};
+use crate::{
+    config::{
+        StreamSpec,
+        firehose::{Hose, Origin},
+    },
+    delivery::{self, Destination, Signals, Status},
+    limits,
+    record::Put,
+    retry::Policy,
+    seams::{AppendError, Appended, Inlet, Journal, Source},
+    sources::{DirectPut, Throttle},
+    telemetry::{DestinationMetrics, StreamMetrics},
+};
+
+/// The wait before a destination's task that ended by itself is started again.
+const RESTART_AFTER: Duration = Duration::from_secs(5);
+
+pub struct Stream {
+    pub name: String,
+    shared: Arc<Shared>,
+    settings: Mutex<Settings>,
+    pub source: Arc<DirectPut>,
+    source_stop: CancellationToken,
+    source_task: Mutex<Option<JoinHandle<()>>>,
+    any_journal: AnyJournal,
+    pub journal: Arc<dyn Journal>,
+    pub tag: [u8; 4],
+    outlets: tokio::sync::Mutex<BTreeMap<String, Running>>,
+    /// What is known of each way out, kept when its task is started anew.
+    known: Mutex<BTreeMap<String, Known>>,
+    pub metrics: StreamMetrics,
+    rate: Mutex<Rate>,
+}
+
+/// What is seen of a way out from outside.
+struct Known {
+    status: Status,
+    metrics: DestinationMetrics,
+}
+
+struct Settings {
+    spec: StreamSpec,
+    hose: Hose,
+}
+
+/// A way out and its task.
+struct Running {
+    outlet: Outlet,
+    stop: CancellationToken,
+    drain: CancellationToken,
+    flush: mpsc::Sender<oneshot::Sender<u64>>,
+    task: JoinHandle<()>,
+}
+
+/// The journal as a source sees it.
+struct JournalInlet(Arc<dyn Journal>);
+
+#[async_trait]
+impl Inlet for JournalInlet {
+    async fn put(&self, put: Put) -> Result<Appended, AppendError> {
+        self.0.append(put).await
+    }
+}
+
+impl Stream {
+    /// Opens the journal, registers every cursor, starts the tasks, and only then the source.
+    pub async fn start(
+        shared: Arc<Shared>,
+        spec: StreamSpec,
+        hose: Hose,
+    ) -> Result<Arc<Self>, DaemonError> {
+        let name = hose.name.clone();
+        let any_journal =
+            build::journal(&shared, &shared.store.folder(&name), &spec, &name).await?;
+        let journal = any_journal.as_journal();
+        let metrics = shared.metrics.stream(&name);
+        let throttle = Throttle::new(build::limits(spec.throughput), shared.env.clock.monotonic());
+        let source = Arc::new(DirectPut::new(throttle, metrics.clone(), shared.env.clone()));
+        let stream = Arc::new(Self {
+            name,
+            tag: any_journal.tag(),
+            any_journal,
+            journal,
+            source,
+            source_stop: CancellationToken::new(),
+            source_task: Mutex::default(),
+            outlets: tokio::sync::Mutex::default(),
+            known: Mutex::default(),
+            settings: Mutex::new(Settings { spec, hose }),
+            metrics,
+            rate: Mutex::default(),
+            shared,
+        });
+        stream.match_outlets().await?;
+        let (source, inlet, stop) = (
+            stream.source.clone(),
+            Arc::new(JournalInlet(stream.journal.clone())),
+            stream.source_stop.clone(),
+        );
+        let task = tokio::spawn(async move { source.run(inlet, stop).await });
+        *stream.source_task.lock() = Some(task);
+        tracing::info!(stream = stream.name, "stream is open");
+        Ok(stream)
+    }
+
+    pub fn hose(&self) -> Hose {
+        self.settings.lock().hose.clone()
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        self.settings.lock().spec.encrypted
+    }
+
+    pub fn is_from_file(&self) -> bool {
+        self.settings.lock().hose.origin == Origin::File
+    }
+
+    /// The status of every way out, by name.
+    pub fn statuses(&self) -> Vec<(String, Status)> {
+        let known = self.known.lock();
+        known.iter().map(|(name, known)| (name.clone(), known.status.clone())).collect()
+    }
+
+    /// Where a way out keeps its ledger and history.
+    pub fn outlet_folder(&self, outlet: &str) -> std::path::PathBuf {
+        self.shared.store.folder(&self.name).join("destinations").join(outlet)
+    }
+
+    /// Brings the gauges of age up to date.
+    pub fn render_freshness(&self, now_ms: i64) {
+        for known in self.known.lock().values() {
+            let age_ms = known.status.get().oldest_age_ms(now_ms).unwrap_or(0);
+            known.metrics.data_freshness_seconds.set(age_ms as f64 / 1000.0);
+        }
+    }
+
+    pub fn measure_rate(&self) {
+        let now = self.shared.env.clock.monotonic();
+        self.rate.lock().measure(self.metrics.incoming_bytes.get(), now);
+    }
+
+    /// How long the room that is left lasts at the present rate.
+    pub fn room(&self) -> Option<Duration> {
+        let stats = self.journal.stats();
+        self.rate.lock().time_for(stats.max_bytes.saturating_sub(stats.used_bytes))
+    }
+
+    /// The API's view changed, the running stream did not (tags).
+    pub fn set_hose(&self, hose: Hose) {
+        self.settings.lock().hose = hose;
+    }
+
+    /// Whether new settings need another journal.
+    pub fn needs_restart(&self, spec: &StreamSpec) -> bool {
+        let settings = self.settings.lock();
+        settings.spec.journal.durability != spec.journal.durability
+            || settings.spec.source != spec.source
+    }
+
+    /// Takes new settings over. Only the ways out that differ are started anew; what they had
+    /// open is read again from the journal. Answers whether anything changed.
+    pub async fn change(&self, spec: StreamSpec, hose: Hose) -> Result<bool, DaemonError> {
+        let before = {
+            let mut settings = self.settings.lock();
+            std::mem::replace(&mut *settings, Settings { spec: spec.clone(), hose })
+        };
+        self.any_journal.set_encrypted(spec.encrypted);
+        self.any_journal.set_max_bytes(spec.journal.max_size.0);
+        if before.spec.throughput != spec.throughput {
+            let now = self.shared.env.clock.monotonic();
+            self.source.set_throttle(Throttle::new(build::limits(spec.throughput), now));
+        }
+        let outlets_changed = self.match_outlets().await?;
+        Ok(outlets_changed || before.spec != spec)
+    }
+
+    /// Closes what is open now; answers with the number of batches closed.
+    pub async fn flush(&self) -> u64 {
+        let mut answers = Vec::new();
+        for running in self.outlets.lock().await.values() {
+            let (answer, closed) = oneshot::channel();
+            if running.flush.send(answer).await.is_ok() {
+                answers.push(closed);
+            }
+        }
+        let mut total = 0;
+        for closed in answers {
+            // A task that ends meanwhile has closed nothing.
+            total += closed.await.unwrap_or(0);
+        }
+        total
+    }
+
+    /// Takes no more records, delivers what is open within `timeout`; what is left stays in the
+    /// journal.
+    pub async fn shut_down(&self, timeout: Duration) {
+        self.close_source().await;
+        let mut outlets = std::mem::take(&mut *self.outlets.lock().await);
+        for running in outlets.values() {
+            running.drain.cancel();
+        }
+        let all = futures::future::join_all(outlets.values_mut().map(|running| &mut running.task));
+        if tokio::time::timeout(timeout, all).await.is_err() {
+            tracing::warn!(
+                stream = self.name,
+                "shutdown timeout: what is not delivered stays in the journal"
+            );
+        }
+        for running in outlets.into_values() {
+            running.leave().await;
+        }
+        self.journal.close().await;
+    }
+
+    /// Ends everything at once: the stream is being deleted.
+    pub async fn abandon(&self) {
+        self.close_source().await;
+        for running in std::mem::take(&mut *self.outlets.lock().await).into_values() {
+            running.leave().await;
+        }
+        self.journal.close().await;
+    }
+
+    async fn close_source(&self) {
+        self.source_stop.cancel();
+        let task = self.source_task.lock().take();
+        if let Some(task) = task {
+            // A panic in it was reported where it happened.
+            let _ = task.await;
+        }
+    }
+
+    /// Starts, ends and restarts tasks until the ways out are those of the settings.
+    async fn match_outlets(&self) -> Result<bool, DaemonError> {
+        let (spec, from_file) = {
+            let settings = self.settings.lock();
+            (settings.spec.clone(), settings.hose.origin == Origin::File)
+        };
+        let wanted = build::outlets(&spec, &self.shared.aws.load(), from_file);
+        let mut running = self.outlets.lock().await;
+        let mut changed = false;
+        let gone: Vec<String> = running
+            .keys()
+            .filter(|name| !wanted.iter().any(|outlet| outlet.name == **name))
+            .cloned()
+            .collect();
+        for name in gone {
+            changed = true;
+            if let Some(running) = running.remove(&name) {
+                running.leave().await;
+            }
+        }
+        self.drop_stale_cursors(&wanted).await?;
+        for outlet in wanted {
+            match running.get(&outlet.name) {
+                Some(same) if same.outlet == outlet => continue,
+                Some(_) => {
+                    let old = running.remove(&outlet.name);
+                    if let Some(old) = old {
+                        old.leave().await;
+                    }
+                }
+                None => {}
+            }
+            changed = true;
+            let cursor = self.journal.open_cursor(&outlet.name, true).await;
+            cursor.map_err(|error| self.failed(error.to_string()))?;
+            let started = self.start_outlet(outlet, spec.version_id).await?;
+            running.insert(started.outlet.name.clone(), started);
+        }
+        Ok(changed)
+    }
+
+    /// Cursors of destinations that are no longer there must not hold the journal back.
+    async fn drop_stale_cursors(&self, wanted: &[Outlet]) -> Result<(), DaemonError> {
+        for cursor in self.journal.cursors() {
+            if wanted.iter().any(|outlet| outlet.name == cursor) {
+                continue;
+            }
+            tracing::warn!(
+                stream = self.name,
+                destination = cursor,
+                "destination is gone from the settings: what it had not delivered is let go"
+            );
+            let dropped = self.journal.drop_cursor(&cursor).await;
+            dropped.map_err(|error| self.failed(error.to_string()))?;
+            self.known.lock().remove(&cursor);
+            let folder = self.outlet_folder(&cursor);
+            if let Err(error) = tokio::fs::remove_dir_all(&folder).await
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(folder = %folder.display(), %error, "ledger cannot be removed");
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_outlet(&self, outlet: Outlet, version_id: u64) -> Result<Running, DaemonError> {
+        let (sink, naming) =
+            build::sink(&outlet, &self.shared.env).await.map_err(|reason| self.failed(reason))?;
+        let metrics = self.shared.metrics.destination(outlet.kind, &self.name, &outlet.name);
+        let status = {
+            let mut known = self.known.lock();
+            let fresh = || Known { status: Status::default(), metrics: metrics.clone() };
+            known.entry(outlet.name.clone()).or_insert_with(fresh).status.clone()
+        };
+        let destination = Arc::new(Destination {
+            stream: self.name.clone(),
+            name: outlet.name.clone(),
+            version_id,
+            journal: self.journal.clone(),
+            transforms: Default::default(),
+            framing: outlet.framing.clone(),
+            buffering: outlet.buffering,
+            naming,
+            compression: outlet.compression,
+            content_encoding: outlet.content_encoding,
+            sink,
+            retry: Policy::forever(limits::S3_BACKOFF_INITIAL, limits::S3_BACKOFF_MAX),
+            folder: self.outlet_folder(&outlet.name),
+            env: self.shared.env.clone(),
+            metrics,
+            incoming_records: self.metrics.incoming_records.clone(),
+            status,
+            budget: self.shared.budget.clone(),
+            pool: self.shared.pool.clone(),
+        });
+        let (flush, requests) = mpsc::channel(16);
+        let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
+        let signals = Signals { stop: stop.clone(), drain: drain.clone(), flush: requests };
+        let task = tokio::spawn(keep_running(destination, signals));
+        Ok(Running { outlet, stop, drain, flush, task })
+    }
+
+    fn failed(&self, reason: String) -> DaemonError {
+        DaemonError::Stream { stream: self.name.clone(), reason }
+    }
+}
+
+impl Running {
+    /// Ends the task: what it had open or under way stays in the journal.
+    async fn leave(mut self) {
+        self.stop.cancel();
+        if !self.task.is_finished() {
+            // A panic in it was reported where it happened.
+            let _ = (&mut self.task).await;
+        }
+    }
+}
+
+/// Runs a destination until it is told to leave. Trouble of its own ends a run, never the task:
+/// the next run goes on from the journal.
+async fn keep_running(destination: Arc<Destination>, mut signals: Signals) {
+    loop {
+        match delivery::run(destination.clone(), &mut signals).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(
+                stream = destination.stream,
+                destination = destination.name,
+                %error,
+                "delivery stopped by itself, starting it again"
+            ),
+        }
+        tokio::select! {
+            () = signals.stop.cancelled() => return,
+            () = signals.drain.cancelled() => return,
+            () = tokio::time::sleep(RESTART_AFTER) => {}
+        }
+    }
+}

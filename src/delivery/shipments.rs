@@ -1,0 +1,279 @@
+//! The durable side of the ledger: every shipment's key and positions are written here before it
+//! leaves, so that after a crash the same shipment is built again under the same key.
+//!
+//! A text file of lines `CRC-32C (8 hex digits), space, JSON`, appended to and rewritten once it
+//! has grown. A torn last line was never relied upon: its shipment had not left.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IoSlice},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::Framing,
+    encode::Compression,
+    env::{Env, File},
+    limits,
+    record::{Ranges, Route},
+};
+
+/// Everything that makes a shipment the same shipment when it is built again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    pub id: u64,
+    pub key: String,
+    pub route: Route,
+    pub positions: Ranges,
+    pub compression: Compression,
+    pub content_encoding: bool,
+    pub framing: Framing,
+    /// For the error output: why each record failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+}
+
+/// Why one record goes to the error output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    pub sequence: u64,
+    pub code: String,
+    pub message: String,
+    pub attempts: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Planned(Planned),
+    Settled {
+        id: u64,
+        /// Positions that the shipment did not settle after all.
+        #[serde(default, skip_serializing_if = "Ranges::is_empty")]
+        except: Ranges,
+    },
+}
+
+/// The shipments that have left or are about to, of one destination.
+pub struct Shipments {
+    env: Env,
+    path: PathBuf,
+    file: Box<dyn File>,
+    len: u64,
+    entries: usize,
+    next_id: u64,
+    live: BTreeMap<u64, (Planned, bool)>,
+}
+
+impl Shipments {
+    /// Opens the file of a destination. Blocking.
+    pub fn open(path: &Path, env: &Env) -> io::Result<Self> {
+        let content = match env.files.read(path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let mut live: BTreeMap<u64, (Planned, bool)> = BTreeMap::new();
+        let mut next_id = 0;
+        for line in parse(&content) {
+            match line {
+                Line::Planned(planned) => {
+                    next_id = next_id.max(planned.id + 1);
+                    live.insert(planned.id, (planned, false));
+                }
+                Line::Settled { id, except } => mark_settled(&mut live, id, &except),
+            }
+        }
+        // Written anew at every opening: what follows must not stand behind a torn line.
+        let (file, len) = rewrite(env, path, &live)?;
+        let entries = live.len();
+        Ok(Self { env: env.clone(), path: path.to_owned(), file, len, entries, next_id, live })
+    }
+
+    /// Shipments that left, or were about to, and were not settled.
+    pub fn unsettled(&self) -> Vec<Planned> {
+        self.live.values().filter(|(_, settled)| !settled).map(|(p, _)| p.clone()).collect()
+    }
+
+    /// Forgets shipments that reach past the journal's end. The journal lost its tail (weaker
+    /// durability and a power failure), and the positions will be given to other records.
+    pub fn forget_beyond(&mut self, tail: u64) {
+        self.live.retain(|_, (planned, _)| {
+            planned.positions.bounds().is_none_or(|(_, end)| end <= tail)
+        });
+    }
+
+    /// Positions of shipments that are settled, at or above the cursor.
+    pub fn settled_positions(&self) -> Ranges {
+        let settled = self.live.values().filter(|(_, settled)| *settled);
+        settled.flat_map(|(planned, _)| planned.positions.iter()).collect()
+    }
+
+    /// Every unsettled shipment that holds the position.
+    pub fn find(&self, sequence: u64) -> Option<&Planned> {
+        let mut unsettled = self.live.values().filter(|(_, settled)| !settled);
+        unsettled.find(|(planned, _)| planned.positions.contains(sequence)).map(|(p, _)| p)
+    }
+
+    /// Writes a shipment down. Durable on Ok; only then may it leave. Blocking.
+    pub fn plan(&mut self, mut planned: Planned) -> io::Result<u64> {
+        planned.id = self.next_id;
+        self.append(&Line::Planned(planned.clone()))?;
+        self.file.sync_data()?;
+        self.next_id += 1;
+        self.live.insert(planned.id, (planned, false));
+        Ok(self.next_id - 1)
+    }
+
+    /// Takes note that a shipment arrived. Not synced: should it be lost, the shipment is built
+    /// again under its key and overwrites itself. Blocking.
+    pub fn settle(&mut self, id: u64, except: Ranges) -> io::Result<()> {
+        mark_settled(&mut self.live, id, &except);
+        self.append(&Line::Settled { id, except })
+    }
+
+    /// Forgets settled shipments below the durable cursor. Blocking.
+    pub fn forget_below(&mut self, cursor: u64) -> io::Result<()> {
+        self.live.retain(|_, (planned, settled)| {
+            !*settled || planned.positions.bounds().is_some_and(|(_, end)| end > cursor)
+        });
+        if self.entries > limits::LEDGER_COMPACT_ENTRIES && self.entries > 4 * self.live.len() {
+            let (file, len) = rewrite(&self.env, &self.path, &self.live)?;
+            (self.file, self.len, self.entries) = (file, len, self.live.len());
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        let bytes = render(line)?;
+        self.file.write_all_at(&[IoSlice::new(&bytes)], self.len)?;
+        self.len += bytes.len() as u64;
+        self.entries += 1;
+        Ok(())
+    }
+}
+
+fn mark_settled(live: &mut BTreeMap<u64, (Planned, bool)>, id: u64, except: &Ranges) {
+    if let Some((planned, settled)) = live.get_mut(&id) {
+        *settled = true;
+        planned.positions = planned.positions.without(except);
+    }
+}
+
+fn render(line: &Line) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_string(line)?;
+    Ok(format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes())).into_bytes())
+}
+
+/// The lines up to the first that is torn or damaged.
+fn parse(content: &[u8]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for line in content.split_inclusive(|&byte| byte == b'\n') {
+        let parsed = line.strip_suffix(b"\n").and_then(|line| {
+            let checksum =
+                u32::from_str_radix(std::str::from_utf8(line.get(..8)?).ok()?, 16).ok()?;
+            let json = line.get(9..)?;
+            (crc32c::crc32c(json) == checksum).then_some(())?;
+            serde_json::from_slice(json).ok()
+        });
+        match parsed {
+            Some(line) => lines.push(line),
+            None => break,
+        }
+    }
+    lines
+}
+
+/// Replaces the file by one that holds only what is still needed.
+fn rewrite(
+    env: &Env,
+    path: &Path,
+    live: &BTreeMap<u64, (Planned, bool)>,
+) -> io::Result<(Box<dyn File>, u64)> {
+    let mut content = Vec::new();
+    for (planned, settled) in live.values() {
+        content.extend(render(&Line::Planned(planned.clone()))?);
+        if *settled {
+            let settled = Line::Settled { id: planned.id, except: Ranges::new() };
+            content.extend(render(&settled)?);
+        }
+    }
+    env.files.replace(path, &content)?;
+    Ok((env.files.open(path)?, content.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(start: u64, end: u64) -> Planned {
+        Planned {
+            id: 0,
+            key: format!("k/{start}"),
+            route: Route::Objects,
+            positions: Ranges::of(start, end),
+            compression: Compression::Gzip,
+            content_encoding: true,
+            framing: Framing::default(),
+            reasons: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_left_is_known_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let env = Env::real();
+        let mut shipments = Shipments::open(&path, &env).unwrap();
+        let first = shipments.plan(planned(0, 10)).unwrap();
+        let second = shipments.plan(planned(10, 20)).unwrap();
+        assert_eq!((first, second), (0, 1));
+        shipments.settle(second, Ranges::of(12, 13)).unwrap();
+        drop(shipments);
+
+        let shipments = Shipments::open(&path, &env).unwrap();
+        assert_eq!(shipments.unsettled(), vec![planned(0, 10)]);
+        let settled: Ranges = [(10, 12), (13, 20)].into_iter().collect();
+        assert_eq!(shipments.settled_positions(), settled);
+        assert_eq!(shipments.find(3).unwrap().key, "k/0");
+        assert_eq!(shipments.find(13), None);
+    }
+
+    #[test]
+    fn a_torn_line_at_any_byte_loses_only_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let env = Env::real();
+        let mut shipments = Shipments::open(&path, &env).unwrap();
+        shipments.plan(planned(0, 10)).unwrap();
+        let whole = std::fs::read(&path).unwrap().len();
+        shipments.plan(planned(10, 20)).unwrap();
+        drop(shipments);
+        let content = std::fs::read(&path).unwrap();
+        for cut in whole..content.len() {
+            std::fs::write(&path, &content[..cut]).unwrap();
+            let mut shipments = Shipments::open(&path, &env).unwrap();
+            assert_eq!(shipments.unsettled(), vec![planned(0, 10)], "cut at {cut}");
+            assert_eq!(shipments.plan(planned(10, 20)).unwrap(), 1);
+            drop(shipments);
+            assert_eq!(Shipments::open(&path, &env).unwrap().unsettled().len(), 2);
+        }
+    }
+
+    #[test]
+    fn the_file_stays_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let env = Env::real();
+        let mut shipments = Shipments::open(&path, &env).unwrap();
+        for round in 0..limits::LEDGER_COMPACT_ENTRIES as u64 {
+            let id = shipments.plan(planned(round, round + 1)).unwrap();
+            shipments.settle(id, Ranges::new()).unwrap();
+            shipments.forget_below(round + 1).unwrap();
+        }
+        assert!(shipments.entries <= limits::LEDGER_COMPACT_ENTRIES + 1);
+        assert!(shipments.live.is_empty());
+    }
+}

@@ -1,0 +1,142 @@
+//! A stream's own throughput limits: token buckets that hold one second's worth.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// The limits of a stream; `None` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub records_per_second: Option<u64>,
+    pub bytes_per_second: Option<u64>,
+    pub requests_per_second: Option<u64>,
+}
+
+/// Tokens of one kind. Filled at the rate, holds at most one second's worth.
+#[derive(Debug)]
+struct Bucket {
+    rate: f64,
+    tokens: f64,
+}
+
+impl Bucket {
+    fn new(rate: u64) -> Self {
+        Self { rate: rate as f64, tokens: rate as f64 }
+    }
+
+    fn refill(&mut self, elapsed: Duration) {
+        self.tokens = (self.tokens + self.rate * elapsed.as_secs_f64()).min(self.rate);
+    }
+
+    /// Takes `amount` if there is that much. More than a second's worth passes when the bucket is
+    /// full and leaves a debt: a record larger than the limit must get through some time.
+    fn take(&mut self, amount: f64) -> bool {
+        if self.tokens >= amount.min(self.rate) {
+            self.tokens -= amount;
+            return true;
+        }
+        false
+    }
+}
+
+#[derive(Debug)]
+struct Buckets {
+    at: Duration,
+    records: Option<Bucket>,
+    bytes: Option<Bucket>,
+    requests: Option<Bucket>,
+}
+
+/// Decides which records of a put fit into a stream's limits.
+#[derive(Debug)]
+pub struct Throttle(Option<Mutex<Buckets>>);
+
+impl Throttle {
+    pub fn new(limits: Limits, now: Duration) -> Self {
+        if limits == Limits::default() {
+            return Self(None);
+        }
+        Self(Some(Mutex::new(Buckets {
+            at: now,
+            records: limits.records_per_second.map(Bucket::new),
+            bytes: limits.bytes_per_second.map(Bucket::new),
+            requests: limits.requests_per_second.map(Bucket::new),
+        })))
+    }
+
+    /// Indexes of the records that do not fit, in order; `Err` when the whole request does not.
+    pub fn admit(&self, lengths: &[u32], now: Duration) -> Result<Vec<u32>, ()> {
+        let Some(buckets) = &self.0 else { return Ok(Vec::new()) };
+        let mut buckets = buckets.lock();
+        let elapsed = now.saturating_sub(buckets.at);
+        buckets.at = now;
+        let Buckets { records, bytes, requests, .. } = &mut *buckets;
+        for bucket in [&mut *records, bytes, requests].into_iter().flatten() {
+            bucket.refill(elapsed);
+        }
+        if requests.as_mut().is_some_and(|bucket| !bucket.take(1.0)) {
+            return Err(());
+        }
+        let mut refused = Vec::new();
+        for (index, &length) in lengths.iter().enumerate() {
+            // Both are looked at before either is taken: a refused record costs nothing.
+            let fits = |bucket: &Option<Bucket>, amount: f64| {
+                bucket.as_ref().is_none_or(|bucket| bucket.tokens >= amount.min(bucket.rate))
+            };
+            if !fits(records, 1.0) || !fits(bytes, f64::from(length)) {
+                refused.push(index as u32);
+                continue;
+            }
+            if let Some(bucket) = records {
+                bucket.take(1.0);
+            }
+            if let Some(bucket) = bytes {
+                bucket.take(f64::from(length));
+            }
+        }
+        Ok(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn without_limits_everything_fits() {
+        let throttle = Throttle::new(Limits::default(), at(0));
+        assert_eq!(throttle.admit(&[1_000_000; 500], at(0)), Ok(vec![]));
+    }
+
+    #[test]
+    fn only_the_part_that_fits_is_taken_and_time_brings_more() {
+        let limits = Limits { records_per_second: Some(3), ..Limits::default() };
+        let throttle = Throttle::new(limits, at(0));
+        assert_eq!(throttle.admit(&[1; 5], at(0)), Ok(vec![3, 4]));
+        assert_eq!(throttle.admit(&[1; 2], at(100)), Ok(vec![0, 1]));
+        assert_eq!(throttle.admit(&[1; 2], at(500)), Ok(vec![1]));
+        assert_eq!(throttle.admit(&[1; 9], at(60_000)), Ok(vec![3, 4, 5, 6, 7, 8]));
+    }
+
+    #[test]
+    fn a_record_above_the_byte_limit_passes_once_and_leaves_a_debt() {
+        let limits = Limits { bytes_per_second: Some(100), ..Limits::default() };
+        let throttle = Throttle::new(limits, at(0));
+        assert_eq!(throttle.admit(&[250, 1], at(0)), Ok(vec![1]));
+        assert_eq!(throttle.admit(&[1], at(1400)), Ok(vec![0]));
+        assert_eq!(throttle.admit(&[1], at(1600)), Ok(vec![]));
+    }
+
+    #[test]
+    fn too_many_requests_are_refused_whole() {
+        let limits = Limits { requests_per_second: Some(1), ..Limits::default() };
+        let throttle = Throttle::new(limits, at(0));
+        assert_eq!(throttle.admit(&[1], at(0)), Ok(vec![]));
+        assert_eq!(throttle.admit(&[1], at(10)), Err(()));
+        assert_eq!(throttle.admit(&[1], at(1010)), Ok(vec![]));
+    }
+}
