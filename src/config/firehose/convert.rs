@@ -1,0 +1,289 @@
+//! Between a `Hose` and the `StreamSpec` that the daemon runs.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{
+    Encryption as HoseEncryption, Hose, HoseContext, Origin, Status, StreamType,
+    destination::Document,
+};
+use crate::{
+    batch::Buffering,
+    buffer,
+    config::firehose::processing,
+    config::{
+        Backup, BackupMode, Delimiter, DestinationSpec, S3Destination, SourceSpec, StreamSpec,
+        TransformSpec,
+    },
+    encode::Compression,
+    limits::MIB,
+    sinks::s3::Encryption,
+    units::{ByteSize, Span},
+};
+
+impl Hose {
+    /// What the daemon runs of a stream made by the API. For a stream of the configuration file
+    /// the file's own `StreamSpec` says more.
+    pub fn to_spec(&self) -> StreamSpec {
+        StreamSpec {
+            source: match self.stream_type {
+                StreamType::DirectPut => SourceSpec::DirectPut,
+            },
+            journal: buffer::Options::default(),
+            encrypted: self.is_encrypted(),
+            throughput: None,
+            destinations: vec![DestinationSpec {
+                name: None,
+                s3: to_s3(&self.destination),
+                transforms: to_transforms(&self.destination),
+            }],
+            version_id: self.version_id,
+        }
+    }
+
+    /// A stream of the configuration file as the API shows it. Of several destinations the first
+    /// is shown; what the API has no word for (an endpoint, a journal size) is left out.
+    pub fn from_spec(name: &str, spec: &StreamSpec, ctx: &HoseContext, created_ms: i64) -> Self {
+        let destination = spec.destinations.first().map(from_destination);
+        Self {
+            name: name.to_owned(),
+            partition: ctx.partition.clone(),
+            region: ctx.region.clone(),
+            account_id: ctx.account_id.clone(),
+            status: Status::Active,
+            version_id: spec.version_id,
+            created_ms,
+            updated_ms: None,
+            stream_type: match spec.source {
+                SourceSpec::DirectPut => StreamType::DirectPut,
+            },
+            throughput_hint_mbs: None,
+            tags: BTreeMap::new(),
+            encryption: if spec.encrypted {
+                HoseEncryption::owned()
+            } else {
+                HoseEncryption::default()
+            },
+            encryption_calls_ms: Vec::new(),
+            destination: destination.unwrap_or_default(),
+            origin: Origin::File,
+        }
+    }
+}
+
+fn text<'a>(document: &'a Document, member: &str) -> &'a str {
+    document.get(member).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn optional(document: &Document, member: &str) -> Option<String> {
+    document.get(member).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn to_s3(document: &Document) -> S3Destination {
+    S3Destination {
+        prefix: text(document, "Prefix").to_owned(),
+        error_output_prefix: text(document, "ErrorOutputPrefix").to_owned(),
+        buffering: to_buffering(document),
+        compression: to_compression(document),
+        file_extension: optional(document, "FileExtension"),
+        custom_time_zone: optional(document, "CustomTimeZone"),
+        role_arn: optional(document, "RoleARN"),
+        encryption: to_encryption(document),
+        s3_backup_mode: match text(document, "S3BackupMode") {
+            "Enabled" => BackupMode::Enabled,
+            _ => BackupMode::Disabled,
+        },
+        s3_backup: document.get("S3BackupDescription").and_then(Value::as_object).map(to_backup),
+        ..S3Destination::to_bucket(to_bucket(document))
+    }
+}
+
+/// A backup says everything itself: without encryption of its own it has none.
+fn to_backup(document: &Document) -> Backup {
+    Backup {
+        bucket: to_bucket(document),
+        prefix: text(document, "Prefix").to_owned(),
+        buffering: to_buffering(document),
+        compression: to_compression(document),
+        append_delimiter: None,
+        role_arn: optional(document, "RoleARN"),
+        encryption: Some(to_encryption(document)),
+    }
+}
+
+/// `arn:aws:s3:::name` names a bucket.
+fn to_bucket(document: &Document) -> String {
+    let arn = text(document, "BucketARN");
+    arn.rsplit_once(":::").map_or(arn, |(_, name)| name).to_owned()
+}
+
+fn to_buffering(document: &Document) -> Buffering {
+    let hint = |member: &str| document.get("BufferingHints").and_then(|h| h[member].as_u64());
+    let default = Buffering::default();
+    Buffering {
+        size: hint("SizeInMBs").map_or(default.size, |mbs| ByteSize(mbs * MIB)),
+        interval: hint("IntervalInSeconds")
+            .map_or(default.interval, |s| Span(Duration::from_secs(s))),
+        size_of: default.size_of,
+    }
+}
+
+fn to_compression(document: &Document) -> Compression {
+    match text(document, "CompressionFormat") {
+        "GZIP" => Compression::Gzip,
+        "ZIP" => Compression::Zip,
+        "Snappy" => Compression::Snappy,
+        "HADOOP_SNAPPY" => Compression::HadoopSnappy,
+        _ => Compression::Uncompressed,
+    }
+}
+
+fn to_encryption(document: &Document) -> Encryption {
+    let configuration = document.get("EncryptionConfiguration").unwrap_or(&Value::Null);
+    match configuration["KMSEncryptionConfig"]["AWSKMSKeyARN"].as_str() {
+        Some(key) => Encryption::SseKms(key.to_owned()),
+        None => Encryption::None,
+    }
+}
+
+fn to_transforms(document: &Document) -> Vec<TransformSpec> {
+    if !processing::enabled(document) {
+        return Vec::new();
+    }
+    let processors = processing::processors(document).iter();
+    processors
+        .filter(|processor| processor["Type"] == "AppendDelimiterToRecord")
+        .map(|processor| processing::parameter(processor, "Delimiter").unwrap_or("\n").to_owned())
+        .map(|delimiter| TransformSpec::AppendDelimiter(Delimiter::Text(delimiter)))
+        .collect()
+}
+
+fn from_destination(spec: &DestinationSpec) -> Document {
+    let s3 = &spec.s3;
+    let mut document = plain(Plain {
+        bucket: &s3.bucket,
+        prefix: &s3.prefix,
+        error_output_prefix: &s3.error_output_prefix,
+        buffering: s3.buffering,
+        compression: s3.compression,
+        role_arn: s3.role_arn.as_deref(),
+        encryption: &s3.encryption,
+    });
+    let mut set = |member: &str, value: Value| {
+        document.insert(member.to_owned(), value);
+    };
+    set("ProcessingConfiguration", from_transforms(&spec.transforms));
+    let enabled = s3.s3_backup_mode == BackupMode::Enabled;
+    set("S3BackupMode", json!(if enabled { "Enabled" } else { "Disabled" }));
+    if let Some(backup) = &s3.s3_backup {
+        let described = plain(Plain {
+            bucket: &backup.bucket,
+            prefix: &backup.prefix,
+            error_output_prefix: "",
+            buffering: backup.buffering,
+            compression: backup.compression,
+            role_arn: backup.role_arn.as_deref().or(s3.role_arn.as_deref()),
+            encryption: backup.encryption.as_ref().unwrap_or(&s3.encryption),
+        });
+        set("S3BackupDescription", Value::Object(described));
+    }
+    set("DataFormatConversionConfiguration", json!({"Enabled": false}));
+    if let Some(extension) = &s3.file_extension {
+        set("FileExtension", json!(extension));
+    }
+    if let Some(zone) = &s3.custom_time_zone {
+        set("CustomTimeZone", json!(zone));
+    }
+    document
+}
+
+/// What `S3DestinationDescription` is made of.
+struct Plain<'a> {
+    bucket: &'a str,
+    prefix: &'a str,
+    error_output_prefix: &'a str,
+    buffering: Buffering,
+    compression: Compression,
+    role_arn: Option<&'a str>,
+    encryption: &'a Encryption,
+}
+
+fn plain(given: Plain<'_>) -> Document {
+    let mut document = Document::new();
+    let mut set = |member: &str, value: Value| {
+        document.insert(member.to_owned(), value);
+    };
+    // The member must be there; a stream of the file may do without a role.
+    set("RoleARN", json!(given.role_arn.unwrap_or_default()));
+    set("BucketARN", json!(bucket_arn(given.bucket)));
+    if !given.prefix.is_empty() {
+        set("Prefix", json!(given.prefix));
+    }
+    if !given.error_output_prefix.is_empty() {
+        set("ErrorOutputPrefix", json!(given.error_output_prefix));
+    }
+    let interval = given.buffering.interval.0;
+    set(
+        "BufferingHints",
+        json!({
+            "SizeInMBs": given.buffering.size.0.div_ceil(MIB).max(1),
+            "IntervalInSeconds": interval.as_secs() + u64::from(interval.subsec_nanos() > 0),
+        }),
+    );
+    set("CompressionFormat", json!(compression_format(given.compression)));
+    set(
+        "EncryptionConfiguration",
+        match given.encryption {
+            Encryption::SseKms(key) => json!({"KMSEncryptionConfig": {"AWSKMSKeyARN": key}}),
+            // The API has no word for SSE-S3.
+            Encryption::None | Encryption::SseS3 => json!({"NoEncryptionConfig": "NoEncryption"}),
+        },
+    );
+    set("CloudWatchLoggingOptions", json!({"Enabled": false}));
+    document
+}
+
+fn compression_format(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Uncompressed => "UNCOMPRESSED",
+        Compression::Gzip => "GZIP",
+        Compression::Zip => "ZIP",
+        Compression::Snappy => "Snappy",
+        Compression::HadoopSnappy => "HADOOP_SNAPPY",
+        // Beyond the API's values; anything else would be untrue.
+        Compression::Zstd => "ZSTD",
+    }
+}
+
+/// The ARN of a bucket; of a local folder its last name, as far as buckets' names allow.
+fn bucket_arn(bucket: &str) -> String {
+    let Some(path) = bucket.strip_prefix("file://") else {
+        return format!("arn:aws:s3:::{bucket}");
+    };
+    let last = Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let name: String = last
+        .unwrap_or_else(|| "local".to_owned())
+        .chars()
+        .take(255)
+        .map(|c| if allowed(c) { c } else { '-' })
+        .collect();
+    format!("arn:aws:s3:::{name}")
+}
+
+fn from_transforms(transforms: &[TransformSpec]) -> Value {
+    let processor = |transform: &TransformSpec| {
+        let TransformSpec::AppendDelimiter(
+            Delimiter::Text(delimiter) | Delimiter::Detailed { delimiter, .. },
+        ) = transform;
+        // As templates write it: a parameter's value is never blank.
+        let delimiter = delimiter.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
+        let value = json!([{"ParameterName": "Delimiter", "ParameterValue": delimiter}]);
+        json!({"Type": "AppendDelimiterToRecord", "Parameters": value})
+    };
+    json!({
+        "Enabled": !transforms.is_empty(),
+        "Processors": transforms.iter().map(processor).collect::<Vec<_>>(),
+    })
+}
