@@ -95,6 +95,17 @@ pub const S3_BACKOFF_INITIAL: Duration = Duration::from_millis(500);
 pub const S3_BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// One attempt at S3, whole object.
 pub const S3_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Parts of one object under way at a time. They are slices of the object, so more of them cost
+/// connections rather than memory.
+pub const PARTS_IN_FLIGHT: usize = 3;
+/// Time given to the tidying up of an unfinished upload; what is left then is for the bucket's
+/// lifecycle rule.
+pub const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The wait when a server says `SlowDown` without saying how long.
+pub const SLOW_DOWN_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait a server may ask for with `Retry-After`. Beyond it a delivery would rest long
+/// after the destination is well again.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
 /// Objects above this go up in parts.
 pub const MULTIPART_BYTES_DEFAULT: u64 = 32 * MIB;
 /// Size of a part. S3 takes no smaller one than 5 MiB except the last.
@@ -103,8 +114,30 @@ pub const PART_BYTES: u64 = 8 * MIB;
 pub const S3_KEY_BYTES_MAX: usize = 1024;
 /// Longest evaluated prefix (Firehose guide).
 pub const PREFIX_CHARS_MAX: usize = 512;
+/// Longest name in a folder that common filesystems take, in bytes (NAME_MAX).
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// Folders remembered as durably created, per local bucket. Beyond it they are forgotten, which
+/// costs an fsync per level the next time.
+pub const FOLDERS_REMEMBERED: usize = 4096;
 /// Default time to deliver what is open when told to stop.
 pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+// ------------------------------------------------------------------------------ outgoing clients
+
+/// Time to reach a server, TLS included. Longer waits hide a dead host from the retry loop.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One question to a credentials service, and all of a chain's questions together.
+pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an upload may stand still before the attempt is given up.
+pub const STALL_GRACE: Duration = Duration::from_secs(20);
+/// How long an idle connection is kept. S3 closes its side after about 20 s, and a connection
+/// that dies just as it is taken costs an attempt.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(15);
+/// Credential providers kept to be shared (by region and role). Beyond it the store is emptied:
+/// clients keep what they have, new ones ask for credentials again.
+pub const AWS_IDENTITIES_SHARED: usize = 1024;
+/// Longest message of a server that is passed on, in characters.
+pub const MESSAGE_CHARS_MAX: usize = 400;
 
 const _: () = {
     assert!(BATCH_BYTES_MAX + BATCH_RECORDS_MAX * 8 < FRAME_BYTES_MAX);

@@ -1,1 +1,3 @@
-//! (empty)
+//! What leaves the machine: clients, credentials and signing. No word of records or streams.
+
+pub mod aws;
