@@ -36,6 +36,8 @@ pub const CONNECTIONS_MAX: usize = 4096;
 pub const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 /// Streams made through the API (the newer regional quota of Firehose is 5,000).
 pub const STREAMS_MAX: usize = 5000;
+/// Longest name of a stream (CreateDeliveryStream API reference).
+pub const NAME_CHARS_MAX: usize = 64;
 /// Tags on a stream (API reference).
 pub const TAGS_MAX: usize = 50;
 /// StartDeliveryStreamEncryption and StopDeliveryStreamEncryption of one stream together (API
@@ -77,6 +79,8 @@ pub const SHIPMENTS_IN_FLIGHT: usize = 4;
 pub const IN_FLIGHT_BYTES_DEFAULT: u64 = 192 * MIB;
 /// Bytes of open batches of all destinations together. Beyond it the largest is closed early.
 pub const OPEN_BYTES_TOTAL: u64 = 192 * MIB;
+/// Smallest such budget: what one read of the journal brings must fit several times.
+pub const OPEN_BYTES_MIN: u64 = 8 * MIB;
 /// Shipment history kept per destination for `standpipe trace`.
 pub const HISTORY_BYTES: u64 = 16 * MIB;
 /// The ledger file is rewritten once it holds this many settled entries.
@@ -108,8 +112,16 @@ pub const SLOW_DOWN_WAIT: Duration = Duration::from_secs(1);
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
 /// Objects above this go up in parts.
 pub const MULTIPART_BYTES_DEFAULT: u64 = 32 * MIB;
+/// Bounds of that threshold: S3 takes no smaller part than 5 MiB, and no larger object in one
+/// request than 5 GiB.
+pub const MULTIPART_BYTES_MIN: u64 = 5 * MIB;
+pub const MULTIPART_BYTES_MAX: u64 = 5 * GIB;
 /// Size of a part. S3 takes no smaller one than 5 MiB except the last.
 pub const PART_BYTES: u64 = 8 * MIB;
+/// Longest delimiter: it stands behind every record, so a long one is a mistake.
+pub const DELIMITER_BYTES_MAX: usize = 64;
+/// Longest bucket name other servers may have (BucketARN's pattern); S3 itself stops at 63.
+pub const BUCKET_CHARS_MAX: usize = 255;
 /// Longest object key S3 takes, in bytes of UTF-8.
 pub const S3_KEY_BYTES_MAX: usize = 1024;
 /// Longest evaluated prefix (Firehose guide).
@@ -121,6 +133,8 @@ pub const FILE_NAME_BYTES_MAX: usize = 255;
 pub const FOLDERS_REMEMBERED: usize = 4096;
 /// Default time to deliver what is open when told to stop.
 pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest such time; service managers give up long before.
+pub const SHUTDOWN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 // ------------------------------------------------------------------------------ outgoing clients
 

@@ -151,6 +151,7 @@ impl JsonSchema for ByteSize {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A size: 5MiB, 64KiB, 1GiB, 1GB (decimal) or a number of bytes.",
+            "format": "byte-size",
             "anyOf": [
                 {"type": "integer", "minimum": 0},
                 {"type": "string", "pattern": r"^\s*[0-9.]+\s*([kKMGT]?B|[KMGT]i?B?)?\s*$"}
@@ -167,6 +168,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A duration: 300s, 5m, 250ms, 2h, 1d or a number of seconds.",
+            "format": "duration-text",
             "anyOf": [
                 {"type": "number", "minimum": 0},
                 {"type": "string", "pattern": r"^\s*[0-9.]+\s*(ms|s|m|min|h|d)?\s*$"}

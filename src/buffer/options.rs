@@ -8,6 +8,7 @@ use crate::{limits, units::ByteSize};
 /// The journal of a stream: how safely and how much it keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Journal")]
 pub struct Options {
     /// What an acknowledged record survives.
     pub durability: Durability,

@@ -37,6 +37,10 @@ pub struct S3Destination {
     pub content_encoding: bool,
     /// Replaces the extension of the compression: `.json.gz`. Lower case, begins with a dot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(pattern = r"^(\.[0-9a-z!\-_.*'()]{1,127})?$"),
+        extend("patternErrorMessage" = "must begin with a dot and hold only 0-9 a-z ! - _ . * ' ( )")
+    )]
     pub file_extension: Option<String>,
     /// IANA time zone of the timestamps in keys: `Europe/Berlin`. UTC if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +57,10 @@ pub struct S3Destination {
     pub path_style: Option<bool>,
     /// Role to assume for this destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(pattern = r"^arn:.*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]{1,512}$"),
+        extend("patternErrorMessage" = "must be like arn:aws:iam::123456789012:role/name")
+    )]
     pub role_arn: Option<String>,
     /// External id to send when assuming the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +137,10 @@ pub struct Backup {
     pub append_delimiter: Option<String>,
     /// Role to assume instead of the destination's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(pattern = r"^arn:.*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]{1,512}$"),
+        extend("patternErrorMessage" = "must be like arn:aws:iam::123456789012:role/name")
+    )]
     pub role_arn: Option<String>,
     /// Server-side encryption instead of the destination's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +151,9 @@ pub struct Backup {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupMode {
+    /// Source records are not kept.
     #[default]
     Disabled,
+    /// Every source record is kept, as it came.
     Enabled,
 }

@@ -20,8 +20,10 @@ use crate::{
 pub struct Config {
     /// Folder for journals, ledgers and streams made by the API.
     pub data_dir: PathBuf,
+    /// The listener of the Firehose API, health and metrics.
     #[serde(default)]
     pub api: ApiOptions,
+    /// Defaults of outgoing AWS clients, each overridable per destination.
     #[serde(default)]
     pub aws: AwsOptions,
     /// Streams by name. They cannot be changed through the API.
@@ -62,10 +64,15 @@ pub enum JournalKey {
 #[serde(deny_unknown_fields, default)]
 pub struct ApiOptions {
     /// Address to listen on. Anything but loopback needs `tls` or `plain_http: true`.
+    #[schemars(with = "String", extend("format" = "socket-address"))]
     pub listen: SocketAddr,
     /// Region in ARNs; signatures for any region are accepted.
     pub region: String,
     /// Account id in ARNs, 12 digits.
+    #[schemars(
+        regex(pattern = r"^[0-9]{12}$"),
+        extend("patternErrorMessage" = "must be 12 digits in quotes")
+    )]
     pub account_id: String,
     /// Accept unsigned requests. Only on a loopback listener.
     pub anonymous: bool,
@@ -75,6 +82,7 @@ pub struct ApiOptions {
     pub credentials: Vec<Credential>,
     /// File with more keys, read again when it changes: a YAML list like `credentials`.
     pub credentials_file: Option<PathBuf>,
+    /// Certificate and key of the listener; plain HTTP if absent.
     pub tls: Option<TlsOptions>,
 }
 
@@ -97,7 +105,9 @@ impl Default for ApiOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Credential {
+    /// The id that stands in signatures.
     pub access_key_id: String,
+    /// The secret that goes with it.
     pub secret_access_key: Secret,
     /// Session token that requests with this key must carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +121,9 @@ pub struct Credential {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsOptions {
+    /// File with the certificate, followed by its intermediates.
     pub certificate: PathBuf,
+    /// The private key, as `{file: path}` or the PEM text itself.
     pub key: Secret,
 }
 
@@ -119,6 +131,7 @@ pub struct TlsOptions {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AwsOptions {
+    /// Region of all destinations that name none; the environment's if absent.
     pub region: Option<String>,
     /// URL of an S3-compatible server for all destinations that name none.
     pub endpoint: Option<String>,
@@ -139,7 +152,9 @@ pub enum RoleArn {
     /// API (which the API demands of everyone) are assumed only where no endpoint is set.
     #[default]
     Auto,
+    /// Assume every role.
     Assume,
+    /// Assume none.
     Ignore,
 }
 
@@ -147,8 +162,10 @@ pub enum RoleArn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamSpec {
+    /// Where records come from.
     #[serde(default)]
     pub source: SourceSpec,
+    /// How safely and how much the stream keeps.
     #[serde(default)]
     pub journal: buffer::Options,
     /// Keep the journal encrypted at rest (AES-256-GCM).
@@ -157,6 +174,7 @@ pub struct StreamSpec {
     /// Limits of the stream; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput: Option<Throughput>,
+    /// Where records go; each destination gets all of them, at its own pace.
     pub destinations: Vec<DestinationSpec>,
     /// The version part of object keys; counts up with each UpdateDestination.
     #[serde(skip, default = "first_version")]
@@ -165,6 +183,19 @@ pub struct StreamSpec {
 
 fn first_version() -> u64 {
     1
+}
+
+impl StreamSpec {
+    /// The names of the destinations, in order: as given, else `s3`, `s3-2`, `s3-3` … by place
+    /// in the list, so that naming one destination renames no other.
+    pub fn destination_names(&self) -> Vec<String> {
+        let by_place = |index| match index {
+            0 => "s3".to_owned(),
+            _ => format!("s3-{}", index + 1),
+        };
+        let names = self.destinations.iter().enumerate();
+        names.map(|(index, spec)| spec.name.clone().unwrap_or_else(|| by_place(index))).collect()
+    }
 }
 
 /// Where records come from.
@@ -180,10 +211,13 @@ pub enum SourceSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Throughput {
+    /// Records a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records_per_second: Option<u64>,
+    /// Bytes of records a second, before base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<ByteSize>,
+    /// Calls of PutRecord and PutRecordBatch a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u64>,
 }
@@ -196,6 +230,7 @@ pub struct DestinationSpec {
     /// it makes it a new destination that begins at the end of the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Amazon S3, what speaks its API, or a local folder.
     pub s3: S3Destination,
     /// What happens to a record on its way, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -216,6 +251,7 @@ pub enum TransformSpec {
 pub enum Delimiter {
     Text(String),
     Detailed {
+        /// The text itself.
         delimiter: String,
         /// Only behind records that do not end with it already.
         #[serde(default)]

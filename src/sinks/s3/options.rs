@@ -28,8 +28,11 @@ pub struct Options {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialSource {
+    /// The id of the key.
     pub access_key_id: Secret,
+    /// The secret that goes with it.
     pub secret_access_key: Secret,
+    /// The token of temporary keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_token: Option<Secret>,
 }

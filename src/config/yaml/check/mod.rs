@@ -1,0 +1,189 @@
+//! What a schema cannot say: ranges with units, what must go together, files that must be there.
+
+mod api;
+mod s3;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use super::{Found, problem::join};
+use crate::{
+    buffer::{self, Durability},
+    config::{Config, DestinationSpec, JournalKey, StreamSpec, Throughput, TransformSpec},
+    limits,
+    sinks::s3::CredentialSource,
+    units::{ByteSize, Secret, Span},
+};
+
+pub(super) use api::credentials;
+
+pub(super) fn config(config: &Config, found: &mut Found) {
+    if config.data_dir.as_os_str().is_empty() {
+        found.add("data_dir", "must not be empty", None);
+    } else if config.data_dir.exists() && !config.data_dir.is_dir() {
+        found.add("data_dir", "is no folder", None);
+    }
+    span("shutdown_timeout", config.shutdown_timeout, limits::SHUTDOWN_TIMEOUT_MAX, found);
+    size("memory_budget", config.memory_budget, limits::OPEN_BYTES_MIN, u64::MAX, found);
+    if let JournalKey::File(file) = &config.journal_key {
+        journal_key(file, "journal_key.file", found);
+    }
+    api::options(&config.api, found);
+    aws(&config.aws, found);
+    streams(&config.streams, found);
+}
+
+fn aws(aws: &crate::config::AwsOptions, found: &mut Found) {
+    not_empty("aws.region", aws.region.as_deref(), found);
+    s3::endpoint("aws.endpoint", aws.endpoint.as_deref(), found);
+    s3::endpoint("aws.sts_endpoint", aws.sts_endpoint.as_deref(), found);
+    if let Some(CredentialSource { access_key_id, secret_access_key, session_token }) =
+        &aws.credentials
+    {
+        secret("aws.credentials.access_key_id", access_key_id, found);
+        secret("aws.credentials.secret_access_key", secret_access_key, found);
+        if let Some(token) = session_token {
+            secret("aws.credentials.session_token", token, found);
+        }
+    }
+}
+
+fn streams(streams: &BTreeMap<String, StreamSpec>, found: &mut Found) {
+    for (name, spec) in streams {
+        let path = join("streams", name);
+        if let Err(why) = check_name(name) {
+            found.add(&path, format!("{name:?} is no name for a stream: {why}"), None);
+        }
+        stream(&path, spec, found);
+    }
+}
+
+/// Names become folders, labels of metrics and parts of ARNs (CreateDeliveryStream's pattern).
+fn check_name(name: &str) -> Result<(), &'static str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    match name {
+        "" => Err("it is empty"),
+        "." | ".." | "_" => Err("it is reserved"),
+        _ if name.len() > limits::NAME_CHARS_MAX => Err("it is longer than 64 characters"),
+        _ if !name.chars().all(allowed) => Err("only a-z A-Z 0-9 _ . - are allowed"),
+        _ => Ok(()),
+    }
+}
+
+fn stream(path: &str, spec: &StreamSpec, found: &mut Found) {
+    journal(&join(path, "journal"), &spec.journal, found);
+    if let Some(limits) = &spec.throughput {
+        throughput(&join(path, "throughput"), limits, found);
+    }
+    let list = join(path, "destinations");
+    if spec.destinations.is_empty() {
+        found.add(&list, "a stream needs at least one destination", None);
+    }
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let names = spec.destination_names();
+    for (index, (destination, name)) in spec.destinations.iter().zip(names).enumerate() {
+        let path = format!("{list}[{index}]");
+        if let Some(first) = known.insert(name.clone(), index) {
+            let message = format!("the name {name:?} is taken by destinations[{first}]");
+            found.add(&join(&path, "name"), message, Some("give each destination its own name"));
+        }
+        self::destination(&path, destination, found);
+    }
+}
+
+fn journal(path: &str, journal: &buffer::Options, found: &mut Found) {
+    // In memory there are no segments to reclaim: one frame must fit, no more.
+    let smallest = match journal.durability {
+        Durability::Fsync | Durability::Os => limits::JOURNAL_BYTES_MIN,
+        Durability::Memory => limits::FRAME_BYTES_MAX as u64,
+    };
+    size(&join(path, "max_size"), journal.max_size, smallest, u64::MAX, found);
+}
+
+fn throughput(path: &str, limit: &Throughput, found: &mut Found) {
+    let given = [
+        ("records_per_second", limit.records_per_second),
+        ("bytes_per_second", limit.bytes_per_second.map(|size| size.0)),
+        ("requests_per_second", limit.requests_per_second),
+    ];
+    for (key, _) in given.into_iter().filter(|(_, value)| *value == Some(0)) {
+        let help = Some("leave it out for no limit");
+        found.add(&join(path, key), "0 would refuse everything", help);
+    }
+}
+
+fn destination(path: &str, destination: &DestinationSpec, found: &mut Found) {
+    if let Some(name) = &destination.name
+        && let Err(why) = check_name(name)
+    {
+        let at = join(path, "name");
+        let shown = found.places.shown(&at, name);
+        found.add(&at, format!("{shown} is no name for a destination: {why}"), None);
+    }
+    s3::destination(&join(path, "s3"), &destination.s3, found);
+    for (index, transform) in destination.transforms.iter().enumerate() {
+        let TransformSpec::AppendDelimiter(spec) = transform;
+        let at = join(&format!("{path}.transforms[{index}]"), "append_delimiter");
+        if index > 0 {
+            found.add(&at, "stands twice: one per destination", None);
+        }
+        let (bytes, _) = spec.bytes();
+        delimiter_bytes(&at, &bytes, found);
+    }
+}
+
+fn delimiter_bytes(path: &str, bytes: &[u8], found: &mut Found) {
+    if bytes.is_empty() {
+        found.add(path, "an empty delimiter", Some("leave it out for none"));
+    } else if bytes.len() > limits::DELIMITER_BYTES_MAX {
+        found.add(path, format!("must be at most {} bytes", limits::DELIMITER_BYTES_MAX), None);
+    }
+}
+
+fn journal_key(file: &Path, path: &str, found: &mut Found) {
+    match std::fs::read(file) {
+        Err(error) => found.add(path, format!("cannot be read: {error}"), None),
+        Ok(bytes) if matches!(bytes.len(), 32) => {}
+        Ok(bytes) if matches!(bytes.trim_ascii().len(), 44 | 64) => {}
+        Ok(_) => found.add(
+            path,
+            "holds no key",
+            Some("write 32 bytes, or 64 hexadecimal or 44 base64 digits: openssl rand -hex 32"),
+        ),
+    }
+}
+
+fn size(path: &str, value: ByteSize, min: u64, max: u64, found: &mut Found) {
+    if value.0 < min {
+        found.add(path, format!("must be at least {}, not {value}", ByteSize(min)), None);
+    } else if value.0 > max {
+        found.add(path, format!("must be at most {}, not {value}", ByteSize(max)), None);
+    }
+}
+
+fn span(path: &str, value: Span, max: std::time::Duration, found: &mut Found) {
+    if value.0 > max {
+        found.add(path, format!("must be at most {}, not {value}", Span(max)), None);
+    }
+}
+
+fn not_empty(path: &str, value: Option<&str>, found: &mut Found) {
+    if value.is_some_and(|text| text.trim().is_empty()) {
+        found.add(path, "must not be empty", None);
+    }
+}
+
+/// A secret must be there and not be empty; it is never part of the message.
+fn secret(path: &str, secret: &Secret, found: &mut Found) {
+    let path = match secret {
+        Secret::Value(_) => path.to_owned(),
+        Secret::File { .. } => join(path, "file"),
+    };
+    match secret.reveal() {
+        Ok(value) if value.is_empty() => found.add(&path, "must not be empty", None),
+        Ok(_) => {}
+        Err(error) => found.add(&path, format!("cannot be read: {error}"), None),
+    }
+}
