@@ -41,6 +41,49 @@ impl fmt::Display for Position {
     }
 }
 
+/// A record's place in the whole daemon: which journal, and where in it.
+///
+/// On the wire 28 lower-case hexadecimal digits: 8 of the journal, 4 of the lane, 16 of the
+/// sequence, so that ids of one journal sort as their records lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RecordId {
+    pub journal: [u8; 4],
+    pub position: Position,
+}
+
+impl RecordId {
+    /// The length of an id on the wire.
+    pub const HEX_LENGTH: usize = 28;
+
+    pub fn to_hex(self) -> [u8; Self::HEX_LENGTH] {
+        let mut bytes = [0; Self::HEX_LENGTH / 2];
+        bytes[..4].copy_from_slice(&self.journal);
+        bytes[4..6].copy_from_slice(&self.position.lane.to_be_bytes());
+        bytes[6..].copy_from_slice(&self.position.sequence.to_be_bytes());
+        let mut digits = [0; Self::HEX_LENGTH];
+        hex::encode_to_slice(bytes, &mut digits).expect("two digits for each byte");
+        digits
+    }
+
+    /// Reads what `to_hex` wrote, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return None;
+        }
+        let mut bytes = [0; Self::HEX_LENGTH / 2];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        let [j0, j1, j2, j3, l0, l1, sequence @ ..] = bytes;
+        let position = Position::new(Lane::from_be_bytes([l0, l1]), u64::from_be_bytes(sequence));
+        Some(Self { journal: [j0, j1, j2, j3], position })
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.to_hex()).expect("digits are ASCII"))
+    }
+}
+
 /// One record on its way: bytes that are never assumed to be text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -295,6 +338,17 @@ mod tests {
             ranges.remove_below(cut);
             model.retain(|&s| s >= cut);
             prop_assert!((0..80).all(|s| ranges.contains(s) == model.contains(&s)));
+        }
+    }
+
+    #[test]
+    fn record_ids_survive_the_wire() {
+        let id = RecordId { journal: [0xde, 0xad, 0xbe, 0xef], position: Position::new(258, 77) };
+        assert_eq!(id.to_string(), "deadbeef0102000000000000004d");
+        assert_eq!(RecordId::parse(&id.to_string()), Some(id));
+        let long = format!("{id}0");
+        for text in ["", "deadbeef", "DEADBEEF0102000000000000004D", long.as_str()] {
+            assert_eq!(RecordId::parse(text), None, "{text}");
         }
     }
 

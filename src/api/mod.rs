@@ -1,1 +1,6 @@
-//! (empty)
+//! The Firehose wire API, health and metrics, over a `Backend`.
+
+mod answer;
+pub mod backend;
+pub mod decode;
+mod skip;

@@ -1,3 +1,4 @@
-//! What leaves the machine: clients, credentials and signing. No word of records or streams.
+//! HTTP, TLS, AWS clients and signing, without a word of the domain.
 
 pub mod aws;
+pub mod sigv4;
