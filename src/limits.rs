@@ -40,6 +40,9 @@ pub const STREAMS_MAX: usize = 5000;
 pub const NAME_CHARS_MAX: usize = 64;
 /// Tags on a stream (API reference).
 pub const TAGS_MAX: usize = 50;
+/// Violations named in one ValidationException; more of a list's elements are not looked at. A
+/// body full of empty objects would otherwise be answered with tens of megabytes.
+pub const VIOLATIONS_MAX: usize = 1000;
 /// StartDeliveryStreamEncryption and StopDeliveryStreamEncryption of one stream together (API
 /// reference).
 pub const ENCRYPTION_CALLS_PER_DAY: usize = 25;

@@ -6,12 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     Encryption as HoseEncryption, Hose, HoseContext, Origin, Status, StreamType,
-    destination::Document,
+    destination::Document, processing,
 };
 use crate::{
     batch::Buffering,
     buffer,
-    config::firehose::processing,
     config::{
         Backup, BackupMode, Delimiter, DestinationSpec, S3Destination, SourceSpec, StreamSpec,
         TransformSpec,

@@ -43,8 +43,13 @@ pub(super) fn check(document: &Map<String, Value>, partitioned: bool) -> Result<
     if processors.iter().any(has_duplicates) {
         return refuse("Duplicate ProcessorParameter passed to ProcessingConfiguration.");
     }
-    if processors.iter().filter(|processor| processor["Type"] == "Lambda").count() > 1 {
-        return refuse("Cannot have more than 1 Lambda processor.");
+    // Known of Lambda; nothing else would make sense twice either.
+    for (at, processor) in processors.iter().enumerate() {
+        let kind = &processor["Type"];
+        if processors[..at].iter().any(|before| before["Type"] == *kind) {
+            let kind = kind.as_str().unwrap_or_default();
+            return refuse(&format!("Cannot have more than 1 {kind} processor."));
+        }
     }
     for processor in processors {
         match processor["Type"].as_str().unwrap_or_default() {

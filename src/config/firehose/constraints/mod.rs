@@ -11,7 +11,7 @@ mod shapes;
 mod walk;
 
 pub(super) use pattern::Pattern;
-pub(super) use shapes::{operations, s3};
+pub(super) use shapes::operations;
 pub(super) use walk::{answer, known, violation, walk};
 
 /// No upper bound of a length or value.

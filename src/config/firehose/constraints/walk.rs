@@ -74,6 +74,9 @@ fn walk_list(
     violations.extend(rules.iter().map(|rule| violation(path, rule)));
     let mut broken_elements = false;
     for (i, element) in elements.iter().enumerate() {
+        if violations.len() >= limits::VIOLATIONS_MAX {
+            break;
+        }
         let below = format!("{path}.{}.member", i + 1);
         if element.is_null() {
             violations.push(violation(&below, "Member must not be null"));
@@ -262,6 +265,10 @@ pub fn known(shape: Shape, value: &Value) -> Value {
         }
         (Shape::List { of, .. }, Value::Array(elements)) => {
             elements.iter().map(|element| known(*of, element)).collect()
+        }
+        (Shape::Map { .. }, Value::Object(object)) => {
+            let kept = object.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
         (Shape::Integer { .. }, _) => whole(value).map_or_else(|| value.clone(), Value::from),
         _ => value.clone(),

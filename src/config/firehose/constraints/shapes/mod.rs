@@ -5,7 +5,7 @@
 mod conversion;
 mod endpoints;
 pub mod operations;
-pub mod s3;
+mod s3;
 mod scalars;
 mod search;
 mod sources;

@@ -1,0 +1,118 @@
+//! Requests with any value at any place: an answer, never a panic, and never a null in it.
+
+use serde_json::{Value, json};
+
+use super::{LAMBDA, ROLE, create_body, ctx, hose};
+use crate::config::firehose::{ApiError, Hose};
+
+/// A destination with every member that this build takes, and blocks that are off.
+fn rich() -> Value {
+    json!({
+        "RoleARN": ROLE,
+        "BucketARN": "arn:aws:s3:::bucket",
+        "Prefix": "p/!{timestamp:yyyy}/",
+        "ErrorOutputPrefix": "e/!{firehose:error-output-type}/",
+        "BufferingHints": {"SizeInMBs": 64, "IntervalInSeconds": 60},
+        "CompressionFormat": "UNCOMPRESSED",
+        "EncryptionConfiguration": {"KMSEncryptionConfig":
+            {"AWSKMSKeyARN": "arn:aws:kms:us-east-1:123456789012:key/k"}},
+        "CloudWatchLoggingOptions": {"Enabled": true, "LogGroupName": "g", "LogStreamName": "s"},
+        "FileExtension": ".x",
+        "CustomTimeZone": "Asia/Tokyo",
+        "S3BackupMode": "Enabled",
+        "ProcessingConfiguration": {"Enabled": false, "Processors": [
+            {"Type": "Lambda", "Parameters": [
+                {"ParameterName": "LambdaArn", "ParameterValue": LAMBDA}]},
+            {"Type": "AppendDelimiterToRecord", "Parameters": [
+                {"ParameterName": "Delimiter", "ParameterValue": ","}]},
+        ]},
+        "DataFormatConversionConfiguration": {
+            "Enabled": false,
+            "SchemaConfiguration": {"RoleARN": ROLE, "DatabaseName": "d", "TableName": "t"},
+            "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe":
+                {"ColumnToJsonKeyMappings": {"a": "b"}}}},
+            "OutputFormatConfiguration": {"Serializer": {"OrcSerDe": {"PaddingTolerance": 0.5}}},
+        },
+        "DynamicPartitioningConfiguration": {"RetryOptions": {"DurationInSeconds": 1}},
+    })
+}
+
+fn backup() -> Value {
+    json!({"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::raw", "Prefix": "r/"})
+}
+
+/// JSON pointers of everything in a value.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Object(object) => {
+            object.iter().for_each(|(k, v)| places(v, &format!("{at}/{k}"), found));
+        }
+        Value::Array(elements) => {
+            elements.iter().enumerate().for_each(|(i, v)| places(v, &format!("{at}/{i}"), found));
+        }
+        _ => {}
+    }
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(object) => object.values().any(has_null),
+        Value::Array(elements) => elements.iter().any(has_null),
+        _ => false,
+    }
+}
+
+/// Puts every kind of value at every place and returns how often the request was taken.
+fn mangle(body: &Value, call: impl Fn(&Value) -> Result<Hose, ApiError>) -> usize {
+    call(body).expect("the request is good before it is mangled");
+    let mut found = Vec::new();
+    places(body, "", &mut found);
+    let values = json!([null, true, false, 0, -1, 1.5, 1e300, "", "x", " ", [], {}, [null], [{}]]);
+    let mut taken = 0;
+    for place in &found {
+        for value in values.as_array().unwrap() {
+            let mut mangled = body.clone();
+            *mangled.pointer_mut(place).unwrap() = value.clone();
+            match call(&mangled) {
+                Ok(hose) => {
+                    taken += 1;
+                    assert!(!has_null(&hose.describe()), "{place} {value}");
+                    let spec = hose.to_spec();
+                    assert_eq!(spec.destinations.len(), 1, "{place} {value}");
+                }
+                Err(error) => {
+                    assert_eq!(error.status, 400, "{place} {value}: {error}");
+                    assert!(!error.message.is_empty(), "{place} {value}: {error}");
+                }
+            }
+        }
+    }
+    taken
+}
+
+#[test]
+fn mangled_creates() {
+    let mut destination = rich();
+    destination["S3BackupConfiguration"] = backup();
+    let mut body = create_body(destination);
+    body["Tags"] = json!([{"Key": "k", "Value": "v"}]);
+    body["DirectPutSourceConfiguration"] = json!({"ThroughputHintInMBs": 1});
+    body["DeliveryStreamEncryptionConfigurationInput"] = json!({"KeyType": "AWS_OWNED_CMK"});
+    // Some members may be anything or absent.
+    assert!(mangle(&body, |body| Hose::create(body, &ctx())) > 50);
+}
+
+#[test]
+fn mangled_updates() {
+    let mut update = rich();
+    update["S3BackupUpdate"] = backup();
+    let body = json!({
+        "DeliveryStreamName": "hose",
+        "CurrentDeliveryStreamVersionId": "1",
+        "DestinationId": "destinationId-000000000001",
+        "ExtendedS3DestinationUpdate": update,
+    });
+    assert!(mangle(&body, |body| hose().update(body, &ctx())) > 50);
+}
