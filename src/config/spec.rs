@@ -40,6 +40,21 @@ pub struct Config {
     pub journal_key: JournalKey,
 }
 
+impl Config {
+    /// A configuration with every default and no streams.
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            api: ApiOptions::default(),
+            aws: AwsOptions::default(),
+            streams: BTreeMap::new(),
+            shutdown_timeout: default_shutdown(),
+            memory_budget: default_open_bytes(),
+            journal_key: JournalKey::default(),
+        }
+    }
+}
+
 fn default_shutdown() -> Span {
     Span(limits::SHUTDOWN_TIMEOUT_DEFAULT)
 }

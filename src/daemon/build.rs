@@ -7,14 +7,14 @@ use crate::{
     batch::{Buffering, Framing},
     buffer::{Durability, KeyError, Keyring, LocalJournal, MemoryJournal},
     config::{
-        AwsOptions, Backup, BackupMode, Config, DestinationSpec, JournalKey, RoleArn,
+        self, AwsOptions, Backup, BackupMode, Config, DestinationSpec, JournalKey, RoleArn,
         S3Destination, StreamSpec, Throughput, TransformSpec,
     },
     encode::Compression,
     env::Env,
     partition::{KeyNaming, KeyOptions},
     seams::Journal,
-    sinks::{self, Attempts, s3},
+    sinks::{self, layers, s3},
     sources::Limits,
     telemetry::DeliveryKind,
 };
@@ -145,7 +145,7 @@ fn backup_outlet(
     backup: &Backup,
     resolved: &s3::Options,
 ) -> Outlet {
-    let delimiter = backup.append_delimiter.as_deref().map(crate::config::delimiter_bytes);
+    let delimiter = backup.append_delimiter.as_deref().map(config::delimiter::bytes);
     Outlet {
         name: format!("{name}.backup"),
         kind: DeliveryKind::BackupToS3,
@@ -209,9 +209,9 @@ fn sink_options(s3: &S3Destination, aws: &AwsOptions, from_file: bool) -> s3::Op
 }
 
 /// The sink of an outlet behind its layers, and the naming of its objects.
-pub async fn sink(outlet: &Outlet, env: &Env) -> Result<(Attempts, KeyNaming), String> {
+pub async fn sink(outlet: &Outlet, env: &Env) -> Result<(layers::Attempts, KeyNaming), String> {
     let naming = KeyNaming::parse(&outlet.keys)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let sink = sinks::connect(outlet.sink.clone(), env).await.map_err(|error| error.to_string())?;
-    Ok((Attempts::new(sink, sinks::LayerOptions::default()), naming))
+    Ok((layers::Attempts::new(sink, layers::Options::default()), naming))
 }

@@ -24,7 +24,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 pub use stream::Stream;
-pub use trace::Trace;
+pub use trace::{Trace, TraceError};
 
 use self::store::Store;
 use crate::{

@@ -28,7 +28,7 @@ use crate::{
     partition::KeyNaming,
     retry::Policy,
     seams::Journal,
-    sinks::Attempts,
+    sinks::layers::Attempts,
     telemetry::{Counter, DestinationMetrics},
     transform::Chain,
 };

@@ -543,9 +543,9 @@ impl Run {
     /// Leaves: what has arrived is committed, the rest stays in the journal.
     async fn finish(mut self) -> Result<(), DeliveryError> {
         self.in_flight.shutdown().await;
-        self.committer.finish().await;
         let end = self.destination.journal.tail().borrow().sequence;
         self.report(end);
+        self.committer.finish().await;
         Ok(())
     }
 }

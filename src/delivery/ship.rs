@@ -72,6 +72,12 @@ pub struct Shipped {
     pub outcome: Outcome,
 }
 
+impl Shipped {
+    fn stopped(route: Route, positions: Ranges) -> Self {
+        Self { route, positions, raw_len: 0, encoded_len: 0, outcome: Outcome::Stopped }
+    }
+}
+
 /// Ships one batch. Retries until it is delivered; ends otherwise only with its task.
 pub async fn ship(
     destination: Arc<Destination>,
@@ -103,8 +109,21 @@ pub async fn ship(
     let content_encoding = encoder.content_encoding().filter(|_| plan.content_encoding);
     let encoded = d.pool.run(move || encoder.encode(raw)).await;
     weight.becomes(encoded.body.len());
-    let uuid = uuid::Uuid::new_v4();
-    let mut shipment = Shipment {
+    let never = CancellationToken::new();
+    let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
+    if planned.is_none() {
+        let uuid = uuid::Uuid::new_v4();
+        let written = retry::until_done(&d.retry, &never, failed, |_| {
+            let key = key_of(d, &route, oldest_arrival_ms, extension, uuid);
+            write_down(shipments.clone(), plan.clone(), key)
+        });
+        match written.await {
+            Ok(written) => plan = written,
+            // Writing down is held or retried, never rejected.
+            Err(_) => return Shipped::stopped(route, positions),
+        }
+    }
+    let shipment = Shipment {
         key: plan.key.clone(),
         body: encoded.body,
         content_type: "application/octet-stream",
@@ -112,32 +131,16 @@ pub async fn ship(
         records,
         positions: positions.clone(),
     };
-    let mut written_down = planned.is_some();
-    let never = CancellationToken::new();
-    let result = retry::until_done(
-        &d.retry,
-        &never,
-        |fault, attempts, wait| d.attempt_failed(fault, attempts, wait),
-        async |_| {
-            if !written_down {
-                plan.key = key_of(d, &route, oldest_arrival_ms, extension, uuid)?;
-                plan.id = write_down(&shipments, &plan).await?;
-                shipment.key.clone_from(&plan.key);
-                written_down = true;
-            }
-            d.metrics.attempts.inc();
-            d.sink.deliver(shipment.clone()).await
-        },
-    )
+    let result = retry::until_done(&d.retry, &never, failed, |_| {
+        d.metrics.attempts.inc();
+        d.sink.deliver(shipment.clone())
+    })
     .await;
     let encoded_len = shipment.body.len();
     drop(weight);
     let (delivered, unfit) = match result {
         Ok(delivered) => (delivered, encoded.unfit),
-        Err(Ended::Stopped) => {
-            let outcome = Outcome::Stopped;
-            return Shipped { route, positions, raw_len, encoded_len, outcome };
-        }
+        Err(Ended::Stopped) => return Shipped::stopped(route, positions),
         // The destination refuses all of it for the records' own fault.
         Err(Ended::GaveUp { fault, attempts }) => (
             Delivered { rejected: reject_all(records, &fault, attempts), leftovers: vec![] },
@@ -194,12 +197,19 @@ fn key_of(
     key.map_err(|error| Fault::halt("S3.InvalidPrefixConfigurationException", error.to_string()))
 }
 
-/// Writes the plan to the ledger, durably. Without it nothing leaves.
-async fn write_down(shipments: &Arc<Mutex<Shipments>>, plan: &Planned) -> Result<u64, Fault> {
-    let (shipments, plan) = (shipments.clone(), plan.clone());
-    let written = tokio::task::spawn_blocking(move || shipments.lock().plan(plan)).await;
-    match written {
-        Ok(Ok(id)) => Ok(id),
+/// Writes the plan to the ledger under its key, durably. Without it nothing leaves.
+async fn write_down(
+    shipments: Arc<Mutex<Shipments>>,
+    plan: Planned,
+    key: Result<String, Fault>,
+) -> Result<Planned, Fault> {
+    let mut plan = Planned { key: key?, ..plan };
+    let written = tokio::task::spawn_blocking(move || {
+        plan.id = shipments.lock().plan(plan.clone())?;
+        Ok::<_, std::io::Error>(plan)
+    });
+    match written.await {
+        Ok(Ok(plan)) => Ok(plan),
         Ok(Err(error)) => {
             Err(Fault::halt("Standpipe.LedgerNotWritten", format!("the ledger: {error}")))
         }
