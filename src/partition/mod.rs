@@ -1,0 +1,2 @@
+//! Where an object goes: S3 keys.
+pub mod java_time;
