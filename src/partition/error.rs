@@ -84,7 +84,9 @@ pub enum PrefixError {
          DateTimeFormatter: {source}; put literal text into single quotes"
     )]
     Timestamp { place: Place, pattern: String, source: PatternError },
-    #[error("{place} has a timestamp pattern that cannot always be printed: {source}; pad it wider")]
+    #[error(
+        "{place} has a timestamp pattern that cannot always be printed: {source}; pad it wider"
+    )]
     Pad { place: Place, source: PadTooNarrow },
     #[error(transparent)]
     TimeZone(#[from] ZoneError),

@@ -59,18 +59,30 @@ pub enum PatternError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Element {
     Literal(String),
-    Number { field: Field, width: Width },
+    Number {
+        field: Field,
+        width: Width,
+    },
     /// The last two digits of a year.
     TwoDigits(Field),
-    Text { field: TextField, style: Style },
+    Text {
+        field: TextField,
+        style: Style,
+    },
     /// That many digits of the fraction of a second, cut, not rounded.
     Fraction(usize),
-    Offset { shape: OffsetShape, zero: &'static str },
+    Offset {
+        shape: OffsetShape,
+        zero: &'static str,
+    },
     LocalizedOffset(Style),
     ZoneId,
     ZoneName(Style),
     /// Filled up with spaces on the left.
-    Pad { width: usize, inner: Box<Element> },
+    Pad {
+        width: usize,
+        inner: Box<Element>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +185,8 @@ impl Parser<'_> {
             self.elements.push(element(letter, count)?);
             return Ok(());
         }
-        let Some(padded) = self.chars.get(self.at).copied().filter(char::is_ascii_alphabetic) else {
+        let Some(padded) = self.chars.get(self.at).copied().filter(char::is_ascii_alphabetic)
+        else {
             return Err(PatternError::PadWithoutField(self.text.to_owned()));
         };
         let inner = self.count(padded);
