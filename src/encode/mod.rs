@@ -1,7 +1,33 @@
-//! Batch to bytes: compression containers.
+//! Batch to bytes: compression containers, one file each.
+//!
+//! | compression | extension | Content-Encoding | container |
+//! |---|---|---|---|
+//! | uncompressed | none | none | the records as they are |
+//! | gzip | `.gz` | `gzip` | one member |
+//! | zip | `.zip` | `zip` | one deflated entry named with a UUID |
+//! | snappy | `.snappy` | `snappy-java` | snappy-java's own stream |
+//! | hadoop_snappy | `.snappy` | `hadoop-snappy` | Hadoop's blocks |
+//! | zstd | `.zst` | `zstd` | one frame (beyond Firehose) |
+//!
+//! Extensions and encodings are those Firehose was seen to deliver; its documentation says
+//! `.hsnappy` for Hadoop's blocks. The same batch always gives the same bytes.
 
+mod gzip;
+mod snappy;
+mod uncompressed;
+mod zip;
+mod zstd;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::seams::{Encoded, Encoder};
 
 /// How an object's bytes are compressed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,4 +46,24 @@ pub enum Compression {
     HadoopSnappy,
     /// One Zstandard frame, `.zst` (beyond Firehose).
     Zstd,
+}
+
+/// The encoder of a compression. It holds no state and is shared by all who use it.
+pub fn encoder(compression: Compression) -> Arc<dyn Encoder> {
+    match compression {
+        Compression::Uncompressed => Arc::new(uncompressed::Uncompressed),
+        Compression::Gzip => Arc::new(gzip::Gzip),
+        Compression::Zip => Arc::new(zip::Zip),
+        Compression::Snappy => Arc::new(snappy::Snappy::xerial()),
+        Compression::HadoopSnappy => Arc::new(snappy::Snappy::hadoop()),
+        Compression::Zstd => Arc::new(zstd::Zstd),
+    }
+}
+
+/// A finished object without the room that its buffer had to spare: compressors want a buffer for
+/// the worst case, and bodies wait in memory until they are delivered. Large allocations shrink
+/// in place.
+fn finished(mut body: Vec<u8>) -> Encoded {
+    body.shrink_to_fit();
+    Encoded { body: Bytes::from(body), unfit: Vec::new() }
 }
