@@ -2,9 +2,10 @@
 //! syncs. Nothing is durable before `sync_data` (contents) and `sync_dir` (names) returned Ok.
 
 use std::{
+    any::Any,
     fs,
     io::{self, IoSlice},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -43,6 +44,18 @@ pub trait Files: Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Bytes that may still be written on the disk that holds `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// Creates a file that must not exist and that only its owner may read or write.
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.create_new(path)
+    }
+
+    /// Takes a lock file for as long as the answer lives; `WouldBlock` if another process (or this
+    /// one) holds it. A filesystem that nobody else can see has nothing to lock.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        let _ = path;
+        Ok(Box::new(()))
+    }
 
     /// The whole of a small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -165,5 +178,18 @@ impl Files for RealFiles {
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(path)?;
         Ok(stat.f_bavail * stat.f_frsize)
+    }
+
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let mut options = fs::File::options();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        Ok(Box::new(RealFile(options.open(path)?)))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        use rustix::fs::{FlockOperation, flock};
+        let file = fs::File::options().write(true).create(true).truncate(false).open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(file))
     }
 }

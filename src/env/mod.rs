@@ -2,6 +2,7 @@
 
 mod clock;
 mod files;
+pub mod sim;
 
 use std::sync::Arc;
 

@@ -1,0 +1,187 @@
+//! The journal in memory, for `durability: memory`: the same rules, lost with the process.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::{Options, calls::Calls, check_put, frame, new_id};
+use crate::{
+    limits,
+    record::{Frame, Position, Put},
+    seams::{AppendError, Appended, Entry, Journal, JournalError, JournalStats},
+};
+
+/// Keeps frames until every cursor has passed them.
+pub struct MemoryJournal {
+    id: [u8; 16],
+    state: Mutex<State>,
+    tail: watch::Sender<Position>,
+}
+
+struct State {
+    frames: VecDeque<Frame>,
+    used_bytes: u64,
+    max_bytes: u64,
+    cursors: BTreeMap<String, u64>,
+    calls: Calls,
+    next: u64,
+    closed: bool,
+}
+
+impl MemoryJournal {
+    pub fn new(options: &Options) -> Self {
+        Self {
+            id: new_id(),
+            state: Mutex::new(State {
+                frames: VecDeque::new(),
+                used_bytes: 0,
+                max_bytes: options.max_size.0,
+                cursors: BTreeMap::new(),
+                calls: Calls::new(limits::CALLS_REMEMBERED),
+                next: 0,
+                closed: false,
+            }),
+            tail: watch::Sender::new(Position::START),
+        }
+    }
+
+    /// Random; part of what makes a record id unique.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    pub fn set_max_bytes(&self, max_bytes: u64) {
+        self.state.lock().max_bytes = max_bytes;
+    }
+
+    /// True if the record at this position is still kept.
+    pub fn contains(&self, position: Position) -> bool {
+        let state = self.state.lock();
+        position.lane == 0 && (state.oldest()..state.next).contains(&position.sequence)
+    }
+}
+
+impl State {
+    fn oldest(&self) -> u64 {
+        self.frames.front().map_or(self.next, |frame| frame.first.sequence)
+    }
+
+    fn release(&mut self) {
+        let Some(&before) = self.cursors.values().min() else { return };
+        while let Some(frame) = self.frames.front()
+            && frame.end().sequence <= before
+        {
+            self.used_bytes -= footprint(frame.lengths.len(), frame.data.len());
+            self.frames.pop_front();
+        }
+    }
+}
+
+/// Bytes that a frame takes: the same count as on disk.
+fn footprint(records: usize, bytes: usize) -> u64 {
+    (frame::HEADER_BYTES + records * 4 + bytes) as u64
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn append(&self, put: Put) -> Result<Appended, AppendError> {
+        check_put(&put, false)?;
+        let mut state = self.state.lock();
+        let first = Position::new(0, state.next);
+        if state.closed {
+            return Err(AppendError::Closed);
+        }
+        if put.lengths.is_empty() {
+            return Ok(Appended { first, repeated: false });
+        }
+        if let Some(sequence) = put.call.and_then(|call| state.calls.get(&call)) {
+            return Ok(Appended { first: Position::new(0, sequence), repeated: true });
+        }
+        let bytes = footprint(put.lengths.len(), put.data.len());
+        if state.used_bytes + bytes > state.max_bytes {
+            let (used_bytes, max_bytes) = (state.used_bytes, state.max_bytes);
+            return Err(AppendError::Full { used_bytes, max_bytes });
+        }
+        if let Some(call) = put.call {
+            state.calls.insert(call, first.sequence);
+        }
+        let Put { lengths, data, arrival_ms, .. } = put;
+        let frame = Frame { first, arrival_ms, lengths, data: Bytes::from(data) };
+        state.next = frame.end().sequence;
+        state.used_bytes += bytes;
+        state.frames.push_back(frame);
+        self.tail.send_replace(Position::new(0, state.next));
+        Ok(Appended { first, repeated: false })
+    }
+
+    fn tail(&self) -> watch::Receiver<Position> {
+        self.tail.subscribe()
+    }
+
+    async fn read(
+        &self,
+        from: Position,
+        before: Position,
+        max_bytes: usize,
+    ) -> Result<Vec<Entry>, JournalError> {
+        let state = self.state.lock();
+        let (mut at, before) = (from.sequence, before.sequence.min(state.next));
+        let mut entries = Vec::new();
+        let oldest = state.oldest().min(before);
+        if at < oldest {
+            entries.push(Entry::Damaged { first: from, end: Position::new(0, oldest) });
+            at = oldest;
+        }
+        let start = state.frames.partition_point(|frame| frame.end().sequence <= at);
+        let mut bytes = 0;
+        for frame in state.frames.range(start..) {
+            let Some(part) = frame::cut(frame.clone(), at, before) else { break };
+            bytes += part.data.len();
+            entries.push(Entry::Frame(part));
+            if bytes >= max_bytes {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn open_cursor(&self, name: &str, from_tail: bool) -> Result<Position, JournalError> {
+        let mut state = self.state.lock();
+        let new = if from_tail { state.next } else { state.oldest() };
+        let at = *state.cursors.entry(name.to_owned()).or_insert(new);
+        Ok(Position::new(0, at))
+    }
+
+    async fn commit(&self, cursor: &str, before: Position) -> Result<(), JournalError> {
+        let mut state = self.state.lock();
+        let before = before.sequence.min(state.next);
+        let Some(at) = state.cursors.get_mut(cursor) else {
+            return Err(JournalError::UnknownCursor(cursor.to_owned()));
+        };
+        *at = before.max(*at);
+        state.release();
+        Ok(())
+    }
+
+    async fn drop_cursor(&self, name: &str) -> Result<(), JournalError> {
+        let mut state = self.state.lock();
+        if state.cursors.remove(name).is_none() {
+            return Err(JournalError::UnknownCursor(name.to_owned()));
+        }
+        state.release();
+        Ok(())
+    }
+
+    fn stats(&self) -> JournalStats {
+        let state = self.state.lock();
+        let (used_bytes, max_bytes) = (state.used_bytes, state.max_bytes);
+        JournalStats { used_bytes, max_bytes, ..JournalStats::default() }
+    }
+
+    async fn close(&self) {
+        self.state.lock().closed = true;
+    }
+}

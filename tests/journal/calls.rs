@@ -1,0 +1,65 @@
+//! Retried calls across restarts and crashes.
+
+use std::path::Path;
+
+use standpipe::{
+    buffer::{LocalJournal, Tuning},
+    env::sim::SimFiles,
+    record::Put,
+    seams::{Appended, Journal},
+};
+
+use crate::support::{FOLDER, at, call, open_sim, options, put, sim_env, small};
+
+fn with_call(n: u8) -> Put {
+    Put { call: Some(call(n)), ..put(&[&[n; 300], b"tail"]) }
+}
+
+#[tokio::test]
+async fn a_retry_after_a_crash_gets_the_first_answer() {
+    for seed in 0..20 {
+        let files = SimFiles::new(seed);
+        let journal = open_sim(&files);
+        for n in 0..60 {
+            journal.append(with_call(n)).await.unwrap();
+        }
+        assert!(crate::support::segments(&files).len() > 3);
+        files.crash();
+        drop(journal);
+        let journal = open_sim(&files);
+        for n in 0..60 {
+            let again = journal.append(with_call(n)).await.unwrap();
+            assert_eq!(again, Appended { first: at(u64::from(n) * 2), repeated: true });
+        }
+        assert_eq!(*journal.tail().borrow(), at(120));
+    }
+}
+
+#[tokio::test]
+async fn the_window_is_bounded_and_read_from_the_tail_only() {
+    let files = SimFiles::new(1);
+    let journal = open_sim(&files);
+    for n in 0..60 {
+        journal.append(with_call(n)).await.unwrap();
+    }
+    drop(journal);
+    let tuning = Tuning { calls_tail_bytes: 5000, ..small() };
+    let env = sim_env(&files);
+    let journal =
+        LocalJournal::open_tuned(Path::new(FOLDER), &options(1 << 30), &env, None, tuning).unwrap();
+    assert!(journal.append(with_call(59)).await.unwrap().repeated);
+    assert!(!journal.append(with_call(0)).await.unwrap().repeated, "too long ago");
+}
+
+#[tokio::test]
+async fn a_refused_call_may_be_tried_again() {
+    let files = SimFiles::new(1);
+    let journal = open_sim(&files);
+    journal.set_max_bytes(10);
+    journal.append(with_call(1)).await.unwrap_err();
+    journal.set_max_bytes(1 << 20);
+    let answer = journal.append(with_call(1)).await.unwrap();
+    assert_eq!(answer, Appended { first: at(0), repeated: false });
+    journal.set_max_bytes(10);
+    assert!(journal.append(with_call(1)).await.unwrap().repeated, "a full journal still knows it");
+}

@@ -1,0 +1,143 @@
+//! A full disk, and the failures that stick.
+
+use std::path::Path;
+
+use standpipe::{
+    buffer::{Durability, LocalJournal, OpenError, Options},
+    env::{
+        Env,
+        sim::{SimFiles, Trouble},
+    },
+    seams::{AppendError, Journal},
+};
+
+use crate::support::{FOLDER, at, open_sim, options, put, read_all, records, sim_env, small};
+
+#[tokio::test]
+async fn a_full_disk_refuses_loses_nothing_and_recovers_by_itself() {
+    let files = SimFiles::new(1);
+    let journal = open_sim(&files);
+    journal.open_cursor("a", false).await.unwrap();
+    // Room for three segments beside what is left alone.
+    files.set_budget(Some(8192 + 3 * 4096 + 500));
+    let mut stored = 0;
+    let error = loop {
+        match journal.append(put(&[&[7; 500]])).await {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, AppendError::Full { .. }), "{error}");
+    assert!(stored >= 14, "{stored} puts in three segments");
+    assert_eq!(records(&journal, 0).await.len(), stored);
+    assert_eq!(journal.stats().failed, None);
+    files.set_budget(None);
+    assert_eq!(journal.append(put(&[b"again"])).await.unwrap().first, at(stored as u64));
+    files.set_budget(Some(0));
+    let error = loop {
+        if let Err(error) = journal.append(put(&[&[7; 500]])).await {
+            break error;
+        }
+    };
+    assert!(matches!(error, AppendError::Full { .. }), "{error}");
+    let tail = *journal.tail().borrow();
+    files.set_budget(None);
+    journal.commit("a", tail).await.unwrap();
+    assert_eq!(journal.append(put(&[b"again"])).await.unwrap().first, tail);
+}
+
+#[tokio::test]
+async fn a_write_that_meets_a_full_disk_is_taken_back() {
+    // As on a filesystem that reserves nothing: the reservation is gone after a restart, and the
+    // disk fills up before it is made again.
+    for seed in 0..30 {
+        let files = SimFiles::new(seed);
+        let journal = open_sim(&files);
+        journal.append(put(&[b"a"])).await.unwrap();
+        files.trouble(Trouble::Full(0));
+        let error = journal.append(put(&[&[9; 2000]])).await.unwrap_err();
+        assert!(matches!(error, AppendError::Full { .. }), "{error}");
+        assert_eq!(journal.append(put(&[b"b"])).await.unwrap().first, at(1));
+        files.crash();
+        drop(journal);
+        let journal = open_sim(&files);
+        let expected = [(0, b"a".to_vec()), (1, b"b".to_vec())];
+        assert_eq!(records(&journal, 0).await, expected);
+        assert_eq!(journal.stats().damaged, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_first_failure_sticks_and_reading_goes_on() {
+    for trouble in [Trouble::Write(1), Trouble::Sync(1)] {
+        let files = SimFiles::new(3);
+        let journal = open_sim(&files);
+        journal.open_cursor("a", false).await.unwrap();
+        journal.append(put(&[b"a"])).await.unwrap();
+        files.trouble(trouble);
+        journal.append(put(&[b"b"])).await.unwrap();
+        let first = journal.append(put(&[b"c"])).await.unwrap_err();
+        let AppendError::Failed(cause) = &first else { panic!("{first}") };
+        assert_eq!(journal.append(put(&[b"d"])).await, Err(first.clone()));
+        assert_eq!(journal.stats().failed.as_ref(), Some(cause));
+        let expected = [(0, b"a".to_vec()), (1, b"b".to_vec())];
+        assert_eq!(records(&journal, 0).await, expected);
+        journal.commit("a", at(1)).await.unwrap();
+        drop(journal);
+        let journal = open_sim(&files);
+        assert_eq!(read_all(&journal, 0).await[..2].len(), 2);
+        journal.append(put(&[b"e"])).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_journal_is_opened_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || LocalJournal::open(folder.path(), &Options::default(), &Env::real(), None);
+    let journal = open().unwrap();
+    assert!(matches!(open(), Err(OpenError::Locked(_))));
+    let id = journal.id();
+    drop(journal);
+    assert_eq!(open().unwrap().id(), id);
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_trace() {
+    async fn run(seed: u64) -> Vec<String> {
+        let files = SimFiles::new(seed);
+        for round in 0..6u8 {
+            let journal = open_sim(&files);
+            journal.open_cursor("a", false).await.unwrap();
+            for n in 0..20u8 {
+                let size = usize::from(n) * 37 + usize::from(round);
+                journal.append(put(&[&vec![n; size]])).await.unwrap();
+            }
+            let tail = *journal.tail().borrow();
+            journal.commit("a", at(tail.sequence / 2)).await.unwrap();
+            files.trouble(Trouble::Sync(2));
+            for _ in 0..4 {
+                let _ = journal.append(put(&[&[1; 900]])).await;
+            }
+            files.calm();
+            files.crash();
+        }
+        files.trace()
+    }
+    assert_eq!(run(5).await, run(5).await);
+}
+
+#[tokio::test]
+async fn os_durability_syncs_only_at_the_end_of_a_segment() {
+    let files = SimFiles::new(1);
+    let options = Options { durability: Durability::Os, ..options(1 << 30) };
+    let open =
+        || LocalJournal::open_tuned(Path::new(FOLDER), &options, &sim_env(&files), None, small());
+    let journal = open().unwrap();
+    for n in 0..60u8 {
+        journal.append(put(&[&[n; 300]])).await.unwrap();
+    }
+    let syncs = journal.stats().syncs;
+    assert!(syncs < 20, "{syncs} syncs for 60 puts");
+    drop(journal);
+    assert_eq!(records(&open().unwrap(), 0).await.len(), 60, "a crash of the daemon");
+}
