@@ -30,6 +30,31 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 pub const BODY_BYTES_PER_S_MIN: u64 = KIB;
 /// Time a body may take before the pace is looked at.
 pub const BODY_GRACE: Duration = Duration::from_secs(10);
+/// The pace while other requests wait for `BODIES_IN_MEMORY_BYTES`: a dozen slow clients must not
+/// hold all of it. An honest mobile link does more.
+pub const BODY_BYTES_PER_S_CROWDED: u64 = 64 * KIB;
+/// What is read and thrown away of a body that was refused unread, so that the client gets to
+/// read the answer instead of a reset. Above it the connection is cut.
+pub const DRAIN_BYTES_MAX: u64 = 64 * MIB;
+/// A request's head, and what an HTTP/1 connection reads at once. Presigned requests with session
+/// tokens stay below 16 KiB.
+pub const HEAD_BYTES_MAX: usize = 64 * KIB as usize;
+/// Time for a TLS handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// An HTTP/2 connection without a request under way is closed after it. HTTP/1 connections are
+/// closed after `HEADER_TIMEOUT`.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection that is being closed may still take to read its last answer.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// Requests under way at a time on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 64;
+/// What an HTTP/2 client may send before it is read, per connection: with `CONNECTIONS_MAX` the
+/// memory that strangers can fill. Less slows down a distant client.
+pub const HTTP2_WINDOW_BYTES: u32 = 256 * KIB as u32;
+/// An HTTP/2 client that does not answer a ping within the same time is gone.
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How often files with keys and certificates are looked at for a change.
+pub const FILES_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Open connections. One costs a few tens of KiB.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Difference allowed between the signature's time and ours, both ways (live AWS error texts).

@@ -84,7 +84,8 @@ pub struct PutAnswer {
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
     /// Stores all records of one call. `Ok` means: stored as durably as the stream promises,
-    /// but for those listed as refused.
+    /// but for those listed as refused. The future is dropped where it stands if the client goes
+    /// away; the control operations, flush and reload always run to their end.
     async fn put(&self, stream: &str, put: Put) -> Result<PutAnswer, ApiError>;
 
     /// One of the control operations: the request's body in, the answer's body out.

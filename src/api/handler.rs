@@ -1,0 +1,326 @@
+//! From a request to its answer, in a fixed order: size, claim, body, signature, decoding, backend.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, ORIGIN},
+    request::Parts,
+};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    answer,
+    backend::Backend,
+    body::{Bodies, BodyError, Received, declared_length, drain},
+    credentials::Credentials,
+    decode::{Decoded, PutKind, decode},
+    limits::ServerLimits,
+    route::{Call, Route, route},
+};
+use crate::{
+    config::firehose::ApiError,
+    env::Clock,
+    net::sigv4::{Claim, Head, SignatureError, sha256},
+    record::CallId,
+};
+
+/// The name that signatures are scoped to.
+const SERVICE: &str = "firehose";
+const JSON_1_1: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const PROMETHEUS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+/// What makes attempts of one call recognisable: the SDKs' header, and that of everyone else.
+const CALL_HEADERS: [&str; 2] = ["amz-sdk-invocation-id", "idempotency-key"];
+
+pub type Answer = Response<Full<Bytes>>;
+
+/// What all requests share.
+pub struct Handler {
+    pub backend: Arc<dyn Backend>,
+    pub credentials: Arc<Credentials>,
+    pub bodies: Bodies,
+    pub clock: Arc<dyn Clock>,
+    pub limits: ServerLimits,
+    /// Whether requests need no signature.
+    pub anonymous: bool,
+}
+
+/// An error answer, and whether the connection ends with it.
+struct Refusal {
+    error: ApiError,
+    close: bool,
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self { error, close: false }
+    }
+}
+
+impl From<SignatureError> for Refusal {
+    fn from(error: SignatureError) -> Self {
+        ApiError::new(error.name(), 403, error.to_string()).into()
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        let (kind, status) = match error {
+            BodyError::TooLarge { .. } => ("RequestEntityTooLargeException", 413),
+            BodyError::TooSlow => ("RequestTimeoutException", 408),
+            BodyError::Broken => ("RequestAbortedException", 400),
+        };
+        Self { error: ApiError::new(kind, status, error.to_string()), close: true }
+    }
+}
+
+impl Handler {
+    /// Answers a request. Every answer has a request id of its own.
+    pub async fn handle(&self, request: Request<Incoming>) -> Answer {
+        let mut answer = match route(request.method(), request.uri(), request.headers()) {
+            Route::Live => self.live(),
+            Route::Ready => self.ready(),
+            Route::Metrics => self.metrics(),
+            Route::Signed(call) => self.signed(call, request).await,
+            Route::Unknown => {
+                refuse(ApiError::new("UnknownOperationException", 404, "There is nothing here."))
+            }
+        };
+        let mut digits = Uuid::encode_buffer();
+        let id = Uuid::new_v4().hyphenated().encode_lower(&mut digits);
+        if let Ok(id) = HeaderValue::from_str(id) {
+            answer.headers_mut().insert(REQUEST_ID, id);
+        }
+        answer
+    }
+
+    fn live(&self) -> Answer {
+        let live = self.backend.live();
+        health(live, &serde_json::json!({ "live": live }))
+    }
+
+    fn ready(&self) -> Answer {
+        let (ready, details) = self.backend.health();
+        health(ready, &details)
+    }
+
+    fn metrics(&self) -> Answer {
+        let text = self.backend.metrics();
+        let content_type = if text.ends_with("# EOF\n") { OPEN_METRICS } else { PROMETHEUS };
+        respond(StatusCode::OK, content_type, text.into_bytes())
+    }
+
+    async fn signed(&self, call: Call, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let result = match self.admit(&call, &head, &body) {
+            Ok((claim, max)) => self.admitted(call, &head, claim, body, max).await,
+            Err(refusal) => {
+                self.leave_unread(&head, body);
+                Err(refusal)
+            }
+        };
+        match result {
+            Ok(json) => respond(StatusCode::OK, JSON_1_1, json),
+            Err(Refusal { error, close }) => {
+                let mut answer = refuse(error);
+                // HTTP/2 has no such header; there the stream is reset.
+                if close && head.version <= Version::HTTP_11 {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                answer
+            }
+        }
+    }
+
+    /// What can be said from the head alone: the size, and who says he signed it.
+    fn admit(
+        &self,
+        call: &Call,
+        head: &Parts,
+        body: &Incoming,
+    ) -> Result<(Option<Claim>, usize), Refusal> {
+        let max = match call {
+            Call::Put(_) => self.limits.put_body_bytes,
+            _ => self.limits.control_body_bytes,
+        };
+        if declared_length(body).is_some_and(|length| length > max as u64) {
+            let error: Refusal = BodyError::TooLarge { max }.into();
+            return Err(error.error.into());
+        }
+        if self.anonymous {
+            check_origin(head)?;
+            return Ok((None, max));
+        }
+        let find = |id: &str| self.credentials.find(id);
+        let claim = Claim::read(signed_head(head), SERVICE, self.clock.now_ms(), find)?;
+        Ok((Some(claim), max))
+    }
+
+    async fn admitted(
+        &self,
+        call: Call,
+        head: &Parts,
+        claim: Option<Claim>,
+        body: Incoming,
+        max: usize,
+    ) -> Result<Vec<u8>, Refusal> {
+        let body = self.bodies.read(body, max).await?;
+        if let Some(claim) = &claim {
+            claim.verify(signed_head(head), &body.hash)?;
+        }
+        let caller = claim.as_ref().map_or("", |claim| claim.access_key_id.as_str());
+        let json = match call {
+            Call::Put(kind) => return self.put(kind, head, caller, body).await,
+            Call::UnknownOperation => {
+                return Err(
+                    ApiError::new("UnknownOperationException", 404, "Unknown operation").into()
+                );
+            }
+            Call::Control(operation) => {
+                let input = control_body(&body.bytes)?;
+                self.to_the_end(|backend| async move { backend.control(operation, input).await })
+                    .await?
+            }
+            Call::Flush(stream) => {
+                self.to_the_end(|backend| async move { backend.flush(&stream).await }).await?
+            }
+            Call::Reload => {
+                self.to_the_end(|backend| async move { backend.reload().await }).await?
+            }
+            Call::Trace(record_id) => self.backend.trace(&record_id).await?,
+        };
+        Ok(json.to_string().into_bytes())
+    }
+
+    async fn put(
+        &self,
+        kind: PutKind,
+        head: &Parts,
+        caller: &str,
+        body: Received,
+    ) -> Result<Vec<u8>, Refusal> {
+        let Decoded { stream, mut put } = decode(kind, &body.bytes)?;
+        put.arrival_ms = self.clock.now_ms();
+        put.call = call_id(kind, head, caller, &stream, body.checksum);
+        let records = put.records();
+        // `body` keeps its share of the memory until the records have left it, too.
+        let answer = self.backend.put(&stream, put).await?;
+        drop(body);
+        match kind {
+            PutKind::One => Ok(answer::one(&answer)?),
+            PutKind::Batch => Ok(answer::batch(&answer, records)),
+        }
+    }
+
+    /// Runs an operation to its end even if the client goes away: half a change is no change.
+    async fn to_the_end<F, R>(&self, run: F) -> Result<Value, ApiError>
+    where
+        F: FnOnce(Arc<dyn Backend>) -> R,
+        R: Future<Output = Result<Value, ApiError>> + Send + 'static,
+    {
+        match tokio::spawn(run(self.backend.clone())).await {
+            Ok(result) => result,
+            Err(error) => {
+                tracing::error!(%error, "operation failed");
+                Err(ApiError::new("InternalFailure", 500, "The operation failed inside."))
+            }
+        }
+    }
+
+    /// A client may send all of its body before it looks for an answer. The rest is read and
+    /// thrown away beside the answer, unless the client waits to be asked for it.
+    fn leave_unread(&self, head: &Parts, body: Incoming) {
+        if head.version <= Version::HTTP_11 && !head.headers.contains_key(EXPECT) {
+            tokio::spawn(drain(body, self.limits.body_grace));
+        }
+    }
+}
+
+fn signed_head(head: &Parts) -> Head<'_> {
+    Head { method: head.method.as_str(), uri: &head.uri, headers: &head.headers }
+}
+
+/// A browser on this machine must not be talked into calling an unsigned listener by some page:
+/// pages announce where they come from.
+fn check_origin(head: &Parts) -> Result<(), ApiError> {
+    let Some(origin) = head.headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    let is_local = ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| {
+        host.strip_prefix(local).is_some_and(|port| port.is_empty() || port.starts_with(':'))
+    });
+    let is_own = head.headers.get(HOST).is_some_and(|own| own.as_bytes() == host.as_bytes());
+    if is_local && is_own {
+        return Ok(());
+    }
+    let message = "Requests from web pages must be signed.";
+    Err(ApiError::new("AccessDeniedException", 403, message))
+}
+
+/// Recognises the attempts of one call: who, what, where to, and the id the client gave it.
+fn call_id(
+    kind: PutKind,
+    head: &Parts,
+    caller: &str,
+    stream: &str,
+    body_checksum: u32,
+) -> Option<CallId> {
+    let id = CALL_HEADERS.iter().find_map(|name| head.headers.get(*name))?;
+    let operation = Call::put_name(kind);
+    let mut text = Vec::with_capacity(160);
+    for part in [caller.as_bytes(), stream.as_bytes(), operation.as_bytes(), id.as_bytes()] {
+        text.extend_from_slice(part);
+        text.push(0);
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&sha256(&text)[..16]);
+    Some(CallId { digest, body_checksum })
+}
+
+/// The body of a control operation; none at all is an empty object.
+fn control_body(bytes: &[u8]) -> Result<Value, ApiError> {
+    if bytes.is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    let unfit = |message: String| ApiError::new("SerializationException", 400, message);
+    match serde_json::from_slice(bytes) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(unfit("the request body is not a JSON object".into())),
+        Err(error) => Err(unfit(format!(
+            "the request body is not JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ))),
+    }
+}
+
+fn health(good: bool, details: &Value) -> Answer {
+    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    respond(status, JSON, details.to_string().into_bytes())
+}
+
+fn refuse(error: ApiError) -> Answer {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = respond(status, JSON_1_1, answer::error(&error));
+    answer.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(error.kind));
+    answer
+}
+
+fn respond(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
+}
