@@ -4,59 +4,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    config::firehose::ApiError,
+    config::firehose::{ApiError, Operation},
     record::{Position, Put},
 };
-
-/// The control operations: everything of the API but the two puts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    CreateDeliveryStream,
-    DeleteDeliveryStream,
-    DescribeDeliveryStream,
-    ListDeliveryStreams,
-    ListTagsForDeliveryStream,
-    StartDeliveryStreamEncryption,
-    StopDeliveryStreamEncryption,
-    TagDeliveryStream,
-    UntagDeliveryStream,
-    UpdateDestination,
-}
-
-impl Operation {
-    pub const ALL: [Self; 10] = [
-        Self::CreateDeliveryStream,
-        Self::DeleteDeliveryStream,
-        Self::DescribeDeliveryStream,
-        Self::ListDeliveryStreams,
-        Self::ListTagsForDeliveryStream,
-        Self::StartDeliveryStreamEncryption,
-        Self::StopDeliveryStreamEncryption,
-        Self::TagDeliveryStream,
-        Self::UntagDeliveryStream,
-        Self::UpdateDestination,
-    ];
-
-    /// The name on the wire, behind `Firehose_20150804.`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CreateDeliveryStream => "CreateDeliveryStream",
-            Self::DeleteDeliveryStream => "DeleteDeliveryStream",
-            Self::DescribeDeliveryStream => "DescribeDeliveryStream",
-            Self::ListDeliveryStreams => "ListDeliveryStreams",
-            Self::ListTagsForDeliveryStream => "ListTagsForDeliveryStream",
-            Self::StartDeliveryStreamEncryption => "StartDeliveryStreamEncryption",
-            Self::StopDeliveryStreamEncryption => "StopDeliveryStreamEncryption",
-            Self::TagDeliveryStream => "TagDeliveryStream",
-            Self::UntagDeliveryStream => "UntagDeliveryStream",
-            Self::UpdateDestination => "UpdateDestination",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|operation| operation.name() == name)
-    }
-}
 
 /// Where the records of a put came to lie: the first accepted record has the id of `first`, each
 /// further accepted one the next.
@@ -108,17 +58,4 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Reads the configuration again.
     async fn reload(&self) -> Result<Value, ApiError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_operation_is_found_by_its_name() {
-        for operation in Operation::ALL {
-            assert_eq!(Operation::parse(operation.name()), Some(operation));
-        }
-        assert_eq!(Operation::parse("PutRecord"), None);
-    }
 }

@@ -37,8 +37,7 @@ impl DaemonBackend {
 impl Backend for DaemonBackend {
     async fn put(&self, stream: &str, put: Put) -> Result<PutAnswer, ApiError> {
         let running = self.daemon.stream(stream).ok_or_else(|| self.daemon.not_found(stream))?;
-        let accepted =
-            running.source.put(put).await.map_err(|error| put_error(stream, &error))?;
+        let accepted = running.source.put(put).await.map_err(|error| put_error(stream, &error))?;
         Ok(PutAnswer {
             record_ids: RecordIds { journal: running.tag, first: accepted.first },
             encrypted: running.is_encrypted(),
@@ -76,9 +75,7 @@ impl Backend for DaemonBackend {
             Err(error @ TraceError::Malformed(_)) => {
                 Err(ApiError::invalid_argument(error.to_string()))
             }
-            Err(error) => {
-                Err(ApiError::new("ResourceNotFoundException", 404, error.to_string()))
-            }
+            Err(error) => Err(ApiError::new("ResourceNotFoundException", 404, error.to_string())),
         }
     }
 
@@ -87,7 +84,8 @@ impl Backend for DaemonBackend {
             return Err(ApiError::invalid_argument("This daemon runs without a file."));
         };
         let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
-        let loaded = loaded.map_err(|error| ApiError::new("InternalFailure", 500, error.to_string()))?;
+        let loaded =
+            loaded.map_err(|error| ApiError::new("InternalFailure", 500, error.to_string()))?;
         let config = loaded.map_err(|problems| {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             ApiError::invalid_argument(format!("Nothing was changed: {}", lines.join("\n")))
@@ -102,9 +100,9 @@ impl Backend for DaemonBackend {
 fn put_error(stream: &str, error: &PutError) -> ApiError {
     match error {
         PutError::Throttled => ApiError::unavailable(SLOW_DOWN),
-        PutError::Append(AppendError::Full { .. }) => ApiError::unavailable(format!(
-            "{SLOW_DOWN} The journal of {stream} is full: {error}."
-        )),
+        PutError::Append(AppendError::Full { .. }) => {
+            ApiError::unavailable(format!("{SLOW_DOWN} The journal of {stream} is full: {error}."))
+        }
         PutError::Append(AppendError::Closed) => {
             ApiError::unavailable(format!("{stream} is stopping."))
         }

@@ -12,6 +12,7 @@ mod answer;
 pub mod backend;
 mod body;
 pub mod credentials;
+mod daemon;
 pub mod decode;
 mod files;
 mod handler;
@@ -22,6 +23,7 @@ pub mod server;
 mod skip;
 pub mod tls;
 
-pub use backend::{Backend, Operation, PutAnswer, RecordIds};
+pub use backend::{Backend, PutAnswer, RecordIds};
+pub use daemon::DaemonBackend;
 pub use limits::ServerLimits;
 pub use server::{ServeError, Server, serve};

@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, Method, Uri};
 
-use super::{backend::Operation, decode::PutKind};
+use super::decode::PutKind;
+use crate::config::firehose::Operation;
 
 /// What the service is called in `X-Amz-Target`.
 const TARGET_PREFIX: &str = "Firehose_20150804.";
@@ -83,7 +84,7 @@ fn target(headers: &HeaderMap) -> Call {
     match name {
         Some("PutRecord") => Call::Put(PutKind::One),
         Some("PutRecordBatch") => Call::Put(PutKind::Batch),
-        Some(name) => Operation::parse(name).map_or(Call::UnknownOperation, Call::Control),
+        Some(name) => Operation::from_name(name).map_or(Call::UnknownOperation, Call::Control),
         None => Call::UnknownOperation,
     }
 }

@@ -241,6 +241,10 @@ impl Journal for LocalJournal {
         self.persist(version.ok_or_else(|| JournalError::UnknownCursor(cursor.to_owned()))?).await
     }
 
+    fn cursors(&self) -> Vec<String> {
+        self.shared.cursors.snapshot().0.into_keys().collect()
+    }
+
     async fn drop_cursor(&self, name: &str) -> Result<(), JournalError> {
         let version = self.shared.cursors.drop(name);
         self.persist(version.ok_or_else(|| JournalError::UnknownCursor(name.to_owned()))?).await

@@ -166,6 +166,10 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
+    fn cursors(&self) -> Vec<String> {
+        self.state.lock().cursors.keys().cloned().collect()
+    }
+
     async fn drop_cursor(&self, name: &str) -> Result<(), JournalError> {
         let mut state = self.state.lock();
         if state.cursors.remove(name).is_none() {

@@ -1,6 +1,9 @@
 //! Names to constructors: the one place that knows which journal, sink and transform there is.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{DaemonError, Shared};
 use crate::{
@@ -42,11 +45,11 @@ impl AnyJournal {
         [id[0], id[1], id[2], id[3]]
     }
 
-    pub fn set_encrypted(&self, encrypted: bool) {
+    pub fn set_encrypted(&self, encrypted: bool) -> Result<(), KeyError> {
         match self {
             Self::Local(journal) => journal.set_encrypted(encrypted),
             // Memory is not at rest.
-            Self::Memory(_) => {}
+            Self::Memory(_) => Ok(()),
         }
     }
 
@@ -59,11 +62,14 @@ impl AnyJournal {
 }
 
 pub fn keyring(config: &Config, env: &Env) -> Result<Keyring, KeyError> {
+    let own = config.data_dir.join("journal.key");
     match &config.journal_key {
-        JournalKey::File(path) => Keyring::from_file(env.files.as_ref(), path),
-        JournalKey::DataKey => {
-            Keyring::load_or_generate(env.files.as_ref(), &config.data_dir.join("journal.key"))
+        JournalKey::File(path) => {
+            // What was written before a key file was named must stay readable.
+            let before: Vec<PathBuf> = env.files.open_read(&own).map(|_| own).into_iter().collect();
+            Keyring::from_files(env.files.as_ref(), path, &before)
         }
+        JournalKey::DataKey => Keyring::load_or_generate(env.files.as_ref(), &own),
     }
 }
 
@@ -79,13 +85,14 @@ pub async fn journal(
     let (folder, options) = (folder.join("journal"), spec.journal.clone());
     let (env, keys, encrypted) = (shared.env.clone(), shared.keys.clone(), spec.encrypted);
     let opened = tokio::task::spawn_blocking(move || {
-        let journal = LocalJournal::open(&folder, &options, &env, Some(keys))?;
-        journal.set_encrypted(encrypted);
-        Ok::<_, crate::buffer::OpenError>(journal)
+        let journal = LocalJournal::open(&folder, &options, &env, Some(keys))
+            .map_err(|error| error.to_string())?;
+        journal.set_encrypted(encrypted).map_err(|error| error.to_string())?;
+        Ok::<_, String>(journal)
     });
     let failed = |reason: String| DaemonError::Stream { stream: stream.to_owned(), reason };
     let journal = opened.await.map_err(|error| failed(error.to_string()))?;
-    Ok(AnyJournal::Local(Arc::new(journal.map_err(|error| failed(error.to_string()))?)))
+    Ok(AnyJournal::Local(Arc::new(journal.map_err(failed)?)))
 }
 
 pub fn limits(throughput: Option<Throughput>) -> Limits {

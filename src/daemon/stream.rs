@@ -181,7 +181,9 @@ impl Stream {
             let mut settings = self.settings.lock();
             std::mem::replace(&mut *settings, Settings { spec: spec.clone(), hose })
         };
-        self.any_journal.set_encrypted(spec.encrypted);
+        self.any_journal
+            .set_encrypted(spec.encrypted)
+            .map_err(|error| self.failed(error.to_string()))?;
         self.any_journal.set_max_bytes(spec.journal.max_size.0);
         if before.spec.throughput != spec.throughput {
             let now = self.shared.env.clock.monotonic();

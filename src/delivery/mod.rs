@@ -26,6 +26,7 @@ use crate::{
     env::Env,
     fault::{Cause, Fault},
     partition::KeyNaming,
+    record::Route,
     retry::Policy,
     seams::Journal,
     sinks::layers::Attempts,
@@ -61,15 +62,21 @@ pub struct Destination {
 }
 
 impl Destination {
-    fn error_line(&self, raw: &[u8], arrival_ms: i64, reason: &Reason) -> Vec<u8> {
+    fn error_line(&self, route: &Route, raw: &[u8], arrival_ms: i64, reason: &Reason) -> Vec<u8> {
+        let output_type = match route {
+            Route::Objects => backup::PROCESSING_FAILED,
+            Route::Errors(output_type) => output_type,
+        };
         let mut line = Vec::new();
         let cause = Cause::new(reason.code.clone(), reason.message.clone());
         let record = FailedRecord {
+            output_type,
             raw,
             cause: &cause,
             attempts: reason.attempts,
             arrival_ms,
             ended_ms: self.env.clock.now_ms(),
+            extra: &[],
         };
         backup::write_line(&mut line, &record);
         line

@@ -264,7 +264,7 @@ impl Run {
         if *route != Route::Objects {
             for (sequence, raw) in frame.iter() {
                 if let Some(reason) = reasons.get(&sequence) {
-                    let line = self.destination.error_line(raw, frame.arrival_ms, reason);
+                    let line = self.destination.error_line(route, raw, frame.arrival_ms, reason);
                     batcher.add(route, sequence, frame.arrival_ms, [&line[..]], now);
                 }
             }
@@ -367,9 +367,9 @@ impl Run {
             message: failure.cause.message.clone(),
             attempts: failure.attempts,
         };
-        let line = self.destination.error_line(raw, arrival_ms, &reason);
-        self.reasons.push(reason);
         let route = Route::Errors(failure.output_type.into());
+        let line = self.destination.error_line(&route, raw, arrival_ms, &reason);
+        self.reasons.push(reason);
         let now = self.destination.env.clock.monotonic();
         let closed = self.batcher.add(&route, sequence, arrival_ms, [&line[..]], now);
         self.ship_all(closed);
