@@ -10,7 +10,8 @@ use crate::{
     seams::{Encoded, Encoder, RawBatch},
 };
 
-/// libdeflate's level 1 gives the same size as zlib's 3 on JSON at 40 % less CPU.
+/// On JSON libdeflate's level 1 comes within 3 % of the size of zlib's 3, at 40 % less CPU or
+/// better.
 const ONE_SHOT_LEVEL: i32 = 1;
 const STREAM_LEVEL: u32 = 3;
 

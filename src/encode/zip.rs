@@ -8,6 +8,9 @@ use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 use crate::seams::{Encoded, Encoder, RawBatch};
 
+/// The crate's own default, 6, takes half as much CPU again to twice as much, for 4 % of size.
+const LEVEL: i64 = 3;
+
 pub(super) struct Zip;
 
 impl Encoder for Zip {
@@ -28,6 +31,7 @@ fn archive(data: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
     // A fixed time, and 32-bit sizes unless the entry needs more: old readers know no ZIP64.
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(LEVEL))
         .last_modified_time(DateTime::default())
         .large_file(u32::try_from(data.len()).is_err());
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
