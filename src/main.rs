@@ -1,1 +1,5 @@
-fn main() {}
+//! The `standpipe` binary; everything is in `standpipe::cli`.
+
+fn main() -> std::process::ExitCode {
+    standpipe::cli::main()
+}

@@ -401,12 +401,7 @@ fn files_that_are_named_are_looked_at() {
     let places: Vec<_> = found.iter().map(|p| (p.line, p.path.as_str())).collect();
     assert_eq!(
         places,
-        [
-            (1, "[0].secret_access_key"),
-            (2, "[1].secret_access_key"),
-            (2, "[1].access_key_id"),
-            (2, "[1].secret"),
-        ]
+        [(1, "[0].secret_access_key"), (2, "[1].access_key_id"), (2, "[1].secret"),]
     );
     assert!(found.iter().all(|problem| problem.file == Path::new(&bad)));
 
@@ -475,4 +470,67 @@ fn the_schema_helps_editors() {
         }
     }
     visit(&config::schema(), "");
+}
+
+/// Every example is valid, once its variables are set and the files it names are there.
+#[test]
+fn every_example_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["standpipe.example".to_owned()]).unwrap();
+    for (name, content) in [
+        ("tls.crt", cert.pem()),
+        ("tls.key", signing_key.serialize_pem()),
+        ("journal.key", "0123456789abcdef".repeat(4) + "\n"),
+        ("credentials.yaml", "- {access_key_id: a, secret_access_key: b}\n".to_owned()),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let variables = |name: &str| {
+        let known = ["STANDPIPE_SECRET", "S3_ACCESS_KEY", "S3_SECRET_KEY"];
+        known.contains(&name).then(|| "value".to_owned())
+    };
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/config");
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace("/etc/standpipe", &folder.path().display().to_string());
+        let config = config::parse(&path, &text, &variables)
+            .unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert!(!config.streams.is_empty(), "{}", path.display());
+        seen.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    seen.sort();
+    assert_eq!(
+        seen,
+        ["minimal.yaml", "s3-compatible.yaml", "s3.yaml", "several-destinations.yaml", "tls.yaml"]
+    );
+}
+
+/// Every key of the schema stands in the documentation, and no example uses one that does not.
+#[test]
+fn every_key_is_documented() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let schema = config::schema();
+    let mut objects = vec![&schema];
+    objects.extend(schema["$defs"].as_object().unwrap().values());
+    let mut missing = Vec::new();
+    for object in objects {
+        for key in object["properties"].as_object().into_iter().flat_map(|p| p.keys()) {
+            if !text.contains(&format!("`{key}`")) && !text.contains(&format!(".{key}`")) {
+                missing.push(key.clone());
+            }
+        }
+        for choice in object["oneOf"].as_array().into_iter().flatten() {
+            let words = choice["enum"].as_array().into_iter().flatten();
+            for word in words.chain([&choice["const"]]).filter_map(|word| word.as_str()) {
+                if !text.contains(&format!("`{word}`")) {
+                    missing.push(word.to_owned());
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "docs/configuration.md does not tell of {missing:?}");
 }

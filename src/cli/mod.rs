@@ -1,1 +1,93 @@
-//! (empty)
+//! The command line: one file per command.
+//!
+//! Exit codes are the same everywhere: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+mod admin;
+mod completions;
+mod demo;
+mod flush;
+mod logging;
+mod output;
+mod reload;
+mod run;
+mod send;
+mod trace;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::logging::LogOptions;
+
+/// Version and commit, as `--version` prints them.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("STANDPIPE_COMMIT"), ")");
+
+/// Interrupted by Ctrl-C, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+/// A self-hosted Amazon Data Firehose: accepts records, keeps them safely, delivers them in
+/// batches.
+#[derive(Debug, Parser)]
+#[command(
+    name = "standpipe",
+    version = VERSION,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n\n\
+                  Begin with `standpipe demo`, then see `standpipe run --help`."
+)]
+struct Cli {
+    #[command(flatten)]
+    log: LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Demo(demo::Arguments),
+    Validate(validate::Arguments),
+    Send(send::Arguments),
+    Trace(trace::Arguments),
+    Reload(reload::Arguments),
+    Flush(flush::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// Runs the command of this process. Wrong usage ends the process with 2 by itself.
+pub fn main() -> ExitCode {
+    let Cli { log, command } = Cli::parse();
+    let daemon = matches!(command, Command::Run(_) | Command::Demo(_));
+    let answer = log.init(if daemon { "info" } else { "warn" }).and_then(|()| match command {
+        Command::Run(arguments) => run::execute(arguments),
+        Command::Demo(arguments) => demo::execute(arguments),
+        Command::Validate(arguments) => validate::execute(arguments),
+        Command::Send(arguments) => send::execute(arguments),
+        Command::Trace(arguments) => trace::execute(arguments),
+        Command::Reload(arguments) => reload::execute(arguments),
+        Command::Flush(arguments) => flush::execute(arguments),
+        Command::Completions(arguments) => completions::execute(arguments),
+    });
+    answer.unwrap_or_else(|error| {
+        output::error(&error);
+        ExitCode::FAILURE
+    })
+}
+
+/// The runtime of the commands that talk to a daemon.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
