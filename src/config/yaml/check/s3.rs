@@ -74,6 +74,7 @@ struct KeyTexts<'a> {
 }
 
 /// The rules of prefixes and time zones; `path` is what holds the keys.
+// KEYS: crate::partition::KeyNaming::parse knows the rules of the other three texts.
 fn check_prefixes(path: &str, texts: &KeyTexts, found: &mut Found) {
     let _ = (texts.prefix, texts.error_output_prefix, texts.file_extension);
     if let Some(zone) = texts.custom_time_zone
