@@ -26,7 +26,8 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// URL of the daemon.
+    /// URL of the daemon. With https the machine's certificates are trusted; SSL_CERT_FILE names
+    /// others.
     #[arg(
         long,
         value_name = "URL",

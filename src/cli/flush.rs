@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let path = format!("/v1/flush/{}", segment(&arguments.stream));
+    let path = format!("/v1/streams/{}/flush", segment(&arguments.stream));
     let admin = Admin::new(&arguments.connection);
     let answer = runtime()?.block_on(admin.call(Method::POST, &path))?;
     output::print(&readable(&answer))?;

@@ -7,6 +7,7 @@ use crate::{
     batch::Buffering,
     encode::Compression,
     limits,
+    partition::KeyOptions,
     sinks::s3::{Checksums, Encryption},
     units::ByteSize,
 };
@@ -112,6 +113,31 @@ impl S3Destination {
             multipart_threshold: default_multipart(),
             s3_backup_mode: BackupMode::default(),
             s3_backup: None,
+        }
+    }
+}
+
+impl S3Destination {
+    /// What decides the names of objects.
+    pub fn key_options(&self) -> KeyOptions {
+        KeyOptions {
+            prefix: self.prefix.clone(),
+            error_output_prefix: self.error_output_prefix.clone(),
+            file_extension: self.file_extension.clone(),
+            custom_time_zone: self.custom_time_zone.clone(),
+        }
+    }
+}
+
+impl Backup {
+    /// What decides the names of objects, in the destination's time zone.
+    pub fn key_options(&self, custom_time_zone: Option<String>) -> KeyOptions {
+        KeyOptions {
+            prefix: self.prefix.clone(),
+            // Source records cannot fail; a prefix with expressions demands one all the same.
+            error_output_prefix: "!{firehose:error-output-type}/".into(),
+            file_extension: None,
+            custom_time_zone,
         }
     }
 }

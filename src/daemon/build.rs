@@ -134,12 +134,7 @@ pub fn outlets(spec: &StreamSpec, aws: &AwsOptions, from_file: bool) -> Vec<Outl
             compression: s3.compression,
             content_encoding: s3.content_encoding,
             framing: framing(destination),
-            keys: KeyOptions {
-                prefix: s3.prefix.clone(),
-                error_output_prefix: s3.error_output_prefix.clone(),
-                file_extension: s3.file_extension.clone(),
-                custom_time_zone: s3.custom_time_zone.clone(),
-            },
+            keys: s3.key_options(),
             sink: resolved,
         });
     }
@@ -160,12 +155,7 @@ fn backup_outlet(
         compression: backup.compression,
         content_encoding: s3.content_encoding,
         framing: Framing { delimiter: delimiter.unwrap_or_default(), if_missing: false },
-        keys: KeyOptions {
-            prefix: backup.prefix.clone(),
-            error_output_prefix: String::new(),
-            file_extension: None,
-            custom_time_zone: s3.custom_time_zone.clone(),
-        },
+        keys: backup.key_options(s3.custom_time_zone.clone()),
         sink: s3::Options {
             bucket: backup.bucket.clone(),
             role_arn: match (&resolved.role_arn, &backup.role_arn) {

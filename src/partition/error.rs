@@ -109,3 +109,46 @@ pub enum PrefixError {
     #[error("the arrival time {0} ms lies outside the calendar")]
     Arrival(i64),
 }
+
+/// Which setting a mistake lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    Prefix,
+    ErrorOutputPrefix,
+    FileExtension,
+    CustomTimeZone,
+}
+
+impl From<Place> for Setting {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Prefix => Self::Prefix,
+            Place::ErrorOutputPrefix => Self::ErrorOutputPrefix,
+        }
+    }
+}
+
+impl PrefixError {
+    pub fn setting(&self) -> Setting {
+        match self {
+            Self::Configured { place, .. }
+            | Self::Unterminated { place, .. }
+            | Self::Nested { place, .. }
+            | Self::Form { place, .. }
+            | Self::UnknownNamespace { place, .. }
+            | Self::UnknownValue { place, .. }
+            | Self::Timestamp { place, .. }
+            | Self::Pad { place, .. }
+            | Self::Evaluated { place, .. }
+            | Self::Key { place, .. } => (*place).into(),
+            Self::DynamicPartitioning | Self::ErrorTypeInPrefix | Self::Arrival(_) => {
+                Setting::Prefix
+            }
+            Self::PartitionKeyOfError(_) | Self::ErrorTypeMissing | Self::ErrorPrefixMissing => {
+                Setting::ErrorOutputPrefix
+            }
+            Self::TimeZone(_) => Setting::CustomTimeZone,
+            Self::FileExtension(_) => Setting::FileExtension,
+        }
+    }
+}

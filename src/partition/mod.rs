@@ -27,7 +27,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Place, PrefixError};
+pub use error::{Place, PrefixError, Setting};
 
 use self::{
     java_time::{Pattern, Zone},

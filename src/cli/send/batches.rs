@@ -85,7 +85,7 @@ mod tests {
                 next += *records as u64;
             }
             prop_assert_eq!(next as usize, sizes.len() + 1);
-            prop_assert_eq!(batches.iter().map(|b| b.2).sum::<usize>(), sizes.iter().sum());
+            prop_assert_eq!(batches.iter().map(|b| b.2).sum::<usize>(), sizes.iter().sum::<usize>());
             // Two neighbours never fit into one.
             for pair in batches.windows(2) {
                 let joined = (pair[0].1 + 1, pair[0].2 + sizes[pair[1].0 as usize - 1]);

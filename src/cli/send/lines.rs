@@ -137,7 +137,9 @@ mod tests {
 
     const LINES: Rules = Rules { format: Format::Lines, keep_newline: true, skip_oversize: false };
 
-    fn read(input: &[u8], rules: Rules) -> Result<(Vec<(u64, Vec<u8>)>, u64), LineError> {
+    type Numbered = Vec<(u64, Vec<u8>)>;
+
+    fn read(input: &[u8], rules: Rules) -> Result<(Numbered, u64), LineError> {
         let mut lines = Lines::new(input, rules);
         let mut records = Vec::new();
         while let Some(line) = lines.next()? {
@@ -146,7 +148,7 @@ mod tests {
         Ok((records, lines.skipped()))
     }
 
-    fn numbered(records: &[(u64, &[u8])]) -> Vec<(u64, Vec<u8>)> {
+    fn numbered(records: &[(u64, &[u8])]) -> Numbered {
         records.iter().map(|(number, data)| (*number, data.to_vec())).collect()
     }
 

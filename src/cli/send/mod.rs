@@ -18,18 +18,25 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, mpsc, oneshot},
     task::JoinSet,
+    time::timeout_at,
 };
 use tokio_util::sync::CancellationToken;
 
 use self::{
     batches::{Batch, Splitter},
-    lines::{Format, LineError, Lines, Rules},
+    lines::{Format, Line, LineError, Lines, Rules},
     upload::{Refused, Uploader},
 };
 use super::{INTERRUPTED, admin::Connection, output, runtime};
 use crate::{limits, units::ByteSize};
+
+/// How long a batch waits for more lines.
+const LINGER: Duration = Duration::from_millis(200);
+/// Lines read ahead: at most 64 MiB.
+const LINES_AHEAD: usize = 64;
 
 /// Send lines of a file, or of stdin, to a stream.
 ///
@@ -124,7 +131,8 @@ async fn send(
     let uploader = Uploader::new(&config, &arguments.stream, arguments.max_retries, arguments.rate);
     let uploader = Arc::new(uploader);
     let stop = CancellationToken::new();
-    let interrupts = tokio::spawn(interrupt(stop.clone()));
+    let signals = signal(SignalKind::interrupt()).context("Ctrl-C cannot be heard")?;
+    let interrupts = tokio::spawn(interrupt(signals, stop.clone()));
     let bar = progress::bar(total);
     let begun = Instant::now();
 
@@ -133,15 +141,12 @@ async fn send(
     // The reader is asked only where it has come to its end by itself.
     let read = if refused.is_empty() && !stop.is_cancelled() { read.await.ok() } else { None };
     bar.finish_and_clear();
-    let interrupted = interrupts.is_finished();
+    let interrupted = stop.is_cancelled();
     interrupts.abort();
 
     let skipped = read.as_ref().map_or(0, |end| end.skipped);
     output::print(&summary(&uploader, skipped, begun.elapsed()))?;
-    let mut failure = match read.and_then(|end| end.error) {
-        Some(error) => Some(anyhow::Error::new(error)),
-        None => None,
-    };
+    let mut failure = read.and_then(|end| end.error).map(anyhow::Error::new);
     if let Some(first) = refused.iter().min_by_key(|refused| refused.first_line) {
         let reason = refused.iter().find_map(|refused| refused.reason.as_deref());
         failure = Some(anyhow::anyhow!(
@@ -157,15 +162,13 @@ async fn send(
 }
 
 /// The first Ctrl-C lets calls under way end; the second ends the process.
-async fn interrupt(stop: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        stop.cancel();
-        tokio::spawn(async {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                std::process::exit(i32::from(INTERRUPTED));
-            }
-        });
-    }
+async fn interrupt(mut signals: Signal, stop: CancellationToken) {
+    signals.recv().await;
+    stop.cancel();
+    tokio::spawn(async move {
+        signals.recv().await;
+        std::process::exit(i32::from(INTERRUPTED));
+    });
 }
 
 /// How reading ended.
@@ -174,7 +177,7 @@ struct End {
     error: Option<LineError>,
 }
 
-/// Reads in a thread of its own, a few batches ahead of the workers.
+/// Reads in a thread of its own, a few lines and batches ahead of the workers.
 fn read(
     arguments: &Arguments,
     input: Box<dyn BufRead + Send>,
@@ -184,18 +187,15 @@ fn read(
         keep_newline: !arguments.no_newline,
         skip_oversize: arguments.skip_oversize,
     };
-    let records_max = usize::from(arguments.records_per_batch);
-    let (batches, received) = mpsc::channel(2);
+    let (read, lines) = mpsc::channel(LINES_AHEAD);
     let (done, end) = oneshot::channel();
     std::thread::spawn(move || {
         let mut lines = Lines::new(input, rules);
-        let mut splitter = Splitter::new(records_max, limits::BATCH_BYTES_MAX);
         let error = loop {
             match lines.next() {
                 Ok(Some(line)) => {
                     // Nobody receives any more: sending has stopped.
-                    if splitter.push(line).is_some_and(|full| batches.blocking_send(full).is_err())
-                    {
+                    if read.blocking_send(line).is_err() {
                         break None;
                     }
                 }
@@ -203,12 +203,50 @@ fn read(
                 Err(error) => break Some(error),
             }
         };
-        if let Some(last) = splitter.finish() {
-            let _ = batches.blocking_send(last);
-        }
         let _ = done.send(End { skipped: lines.skipped(), error });
     });
-    (received, end)
+    let (closed, batches) = mpsc::channel(2);
+    let splitter = Splitter::new(usize::from(arguments.records_per_batch), limits::BATCH_BYTES_MAX);
+    tokio::spawn(group(lines, splitter, closed));
+    (batches, end)
+}
+
+/// Groups lines into batches. A batch that does not fill goes after a moment, so that a live
+/// input (`journalctl -f |`) is sent as it comes.
+async fn group(
+    mut lines: mpsc::Receiver<Line>,
+    mut splitter: Splitter,
+    closed: mpsc::Sender<Batch>,
+) {
+    let mut due = None;
+    loop {
+        let next = match due {
+            Some(due) => timeout_at(due, lines.recv()).await,
+            None => Ok(lines.recv().await),
+        };
+        let (batch, ended) = match next {
+            Ok(Some(line)) => {
+                let batch = splitter.push(line);
+                if batch.is_some() || due.is_none() {
+                    due = Some(tokio::time::Instant::now() + LINGER);
+                }
+                (batch, false)
+            }
+            Ok(None) => (splitter.finish(), true),
+            Err(_) => {
+                due = None;
+                (splitter.finish(), false)
+            }
+        };
+        if let Some(batch) = batch
+            && closed.send(batch).await.is_err()
+        {
+            return;
+        }
+        if ended {
+            return;
+        }
+    }
 }
 
 /// Runs the workers to the end of the batches, or until one batch is refused; calls under way

@@ -51,6 +51,11 @@ impl Places {
         [0, path.len()].into_iter().chain(ends).any(|end| self.broken.contains(&path[..end]))
     }
 
+    /// Whether a value came from the environment, and so may be a secret.
+    pub fn is_from_environment(&self, path: &str) -> bool {
+        self.variables.contains_key(path)
+    }
+
     /// A value as it may stand in a message: what came from the environment may be a secret.
     pub fn shown(&self, path: &str, value: &str) -> String {
         match self.variables.get(path) {

@@ -1,7 +1,5 @@
 //! S3 destinations and their backup.
 
-use jiff::tz::TimeZone;
-
 use super::{delimiter_bytes, not_empty, size, span};
 use crate::{
     batch::Buffering,
@@ -10,21 +8,13 @@ use crate::{
         yaml::{Found, problem::join},
     },
     limits,
+    partition::{KeyNaming, KeyOptions, Setting},
     sinks::s3::Encryption,
 };
 
 pub(super) fn destination(path: &str, s3: &S3Destination, found: &mut Found) {
     bucket(&join(path, "bucket"), &s3.bucket, found);
-    check_prefixes(
-        path,
-        &KeyTexts {
-            prefix: &s3.prefix,
-            error_output_prefix: &s3.error_output_prefix,
-            file_extension: s3.file_extension.as_deref(),
-            custom_time_zone: s3.custom_time_zone.as_deref(),
-        },
-        found,
-    );
+    check_prefixes(path, &s3.key_options(), found);
     buffering(&join(path, "buffering"), &s3.buffering, found);
     not_empty(&join(path, "region"), s3.region.as_deref(), found);
     endpoint(&join(path, "endpoint"), s3.endpoint.as_deref(), found);
@@ -54,9 +44,8 @@ fn backup(path: &str, s3: &S3Destination, found: &mut Found) {
         found.add(&at, "has no effect without s3_backup_mode", help);
     }
     bucket(&join(&at, "bucket"), &backup.bucket, found);
-    // Extension and zone are the destination's and were looked at there.
-    let keys = KeyTexts { prefix: &backup.prefix, ..KeyTexts::default() };
-    check_prefixes(&at, &keys, found);
+    // The zone is the destination's and was looked at there.
+    check_prefixes(&at, &backup.key_options(None), found);
     buffering(&join(&at, "buffering"), &backup.buffering, found);
     encryption(&join(&at, "encryption"), backup.encryption.as_ref(), found);
     if let Some(text) = &backup.append_delimiter {
@@ -64,25 +53,29 @@ fn backup(path: &str, s3: &S3Destination, found: &mut Found) {
     }
 }
 
-/// What decides the names of objects.
-#[derive(Default)]
-struct KeyTexts<'a> {
-    prefix: &'a str,
-    error_output_prefix: &'a str,
-    file_extension: Option<&'a str>,
-    custom_time_zone: Option<&'a str>,
-}
-
-/// The rules of prefixes and time zones; `path` is what holds the keys.
-fn check_prefixes(path: &str, texts: &KeyTexts, found: &mut Found) {
-    let _ = (texts.prefix, texts.error_output_prefix, texts.file_extension);
-    if let Some(zone) = texts.custom_time_zone
-        && TimeZone::get(zone).is_err()
-    {
-        let at = join(path, "custom_time_zone");
-        let shown = found.places.shown(&at, zone);
+/// The rules of prefixes, extension and time zone; `path` is what holds the keys. A text that came
+/// from the environment is not repeated.
+fn check_prefixes(path: &str, keys: &KeyOptions, found: &mut Found) {
+    for error in KeyNaming::parse(keys).err().unwrap_or_default() {
+        let key = match error.setting() {
+            Setting::Prefix => "prefix",
+            Setting::ErrorOutputPrefix => "error_output_prefix",
+            Setting::FileExtension => "file_extension",
+            Setting::CustomTimeZone => "custom_time_zone",
+        };
+        let at = join(path, key);
+        let zone = keys.custom_time_zone.as_deref().unwrap_or_default();
         let help = Some("write an IANA name like Europe/Berlin");
-        found.add(&at, format!("{shown} is no time zone"), help);
+        match error.setting() {
+            Setting::CustomTimeZone => {
+                let shown = found.places.shown(&at, zone);
+                found.add(&at, format!("{shown} is no time zone"), help);
+            }
+            _ if found.places.is_from_environment(&at) => {
+                found.add(&at, "is no valid prefix", None)
+            }
+            _ => found.add(&at, error.to_string(), None),
+        }
     }
 }
 

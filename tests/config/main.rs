@@ -1,5 +1,7 @@
 //! The configuration file from the outside: what is taken, and what is said about mistakes.
 
+mod documents;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -401,12 +403,7 @@ fn files_that_are_named_are_looked_at() {
     let places: Vec<_> = found.iter().map(|p| (p.line, p.path.as_str())).collect();
     assert_eq!(
         places,
-        [
-            (1, "[0].secret_access_key"),
-            (2, "[1].secret_access_key"),
-            (2, "[1].access_key_id"),
-            (2, "[1].secret"),
-        ]
+        [(1, "[0].secret_access_key"), (2, "[1].access_key_id"), (2, "[1].secret"),]
     );
     assert!(found.iter().all(|problem| problem.file == Path::new(&bad)));
 
@@ -436,43 +433,4 @@ fn a_file_that_is_not_there_is_a_problem_of_its_own() {
         found[0].to_string(),
         "/none/c.yaml: cannot be read: No such file or directory (os error 2)"
     );
-}
-
-#[test]
-fn the_committed_schema_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.schema.json");
-    let current = serde_json::to_string_pretty(&config::schema()).unwrap() + "\n";
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == current,
-        "write it anew: standpipe validate --schema > docs/config.schema.json"
-    );
-}
-
-/// Every pattern of the schema is a regular expression, and every key has a description.
-#[test]
-fn the_schema_helps_editors() {
-    fn visit(schema: &serde_json::Value, path: &str) {
-        if let Some(pattern) = schema["pattern"].as_str() {
-            assert!(regex::Regex::new(pattern).is_ok(), "{path}: {pattern}");
-        }
-        if let Some(properties) = schema["properties"].as_object() {
-            for (key, property) in properties {
-                let described = property["description"].is_string();
-                let tag = schema["required"].as_array().is_some_and(|r| r.len() == 1)
-                    && properties.len() == 1;
-                assert!(described || tag, "{path}.{key} has no description");
-            }
-        }
-        match schema {
-            serde_json::Value::Object(members) => {
-                members.iter().for_each(|(key, member)| visit(member, &format!("{path}/{key}")));
-            }
-            serde_json::Value::Array(members) => {
-                members.iter().for_each(|member| visit(member, path));
-            }
-            _ => {}
-        }
-    }
-    visit(&config::schema(), "");
 }
