@@ -13,6 +13,7 @@ pub mod backend;
 mod body;
 pub mod credentials;
 pub mod decode;
+mod decode_fast;
 mod files;
 mod handler;
 mod idle;
