@@ -139,7 +139,7 @@ fn violations_are_gathered_in_the_services_words() {
 #[test]
 fn limits_hold_to_the_byte() {
     let full = vec![7; RECORD_BYTES_MAX];
-    assert!(batch(&batch_of(&[full.clone()])).is_ok());
+    assert!(batch(&batch_of(std::slice::from_ref(&full))).is_ok());
     let over = vec![7; RECORD_BYTES_MAX + 1];
     assert_eq!(
         batch(&batch_of(&[vec![], over])).unwrap_err(),
