@@ -1,7 +1,8 @@
 //! The body of PutRecord and PutRecordBatch → `Put`, in one pass.
 //!
-//! The hot path: the JSON reader hands out each `Data` text where it stands in the body, and its
-//! base64 is decoded straight to where the journal will write it. Nothing is allocated per record.
+//! The hot path: each `Data` text is decoded from where it stands in the body straight to where
+//! the journal will write it. Nothing is allocated per record. `decode_fast` reads the usual
+//! shape; here is the reader for any JSON.
 //!
 //! Violations of the API's model are gathered and answered together, in the service's words;
 //! what is not the JSON of a put at all is a SerializationException. Neither repeats contents.
@@ -10,7 +11,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::skip::Skip;
+use super::{decode_fast, skip::Skip};
 use crate::{
     config::firehose::ApiError,
     limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, RECORD_BYTES_MAX},
@@ -41,12 +42,10 @@ const NOT_NULL: &str = "Member must not be null";
 
 /// Decodes and validates a body.
 pub fn decode(kind: PutKind, body: &[u8]) -> Result<Decoded, ApiError> {
-    let mut state = State::new(body.len());
-    let mut json = sonic_rs::Deserializer::from_slice(body);
-    let read = Body { kind, state: &mut state }.deserialize(&mut json);
-    if let Err(error) = read.and_then(|()| json.end()) {
-        return Err(malformed(&error, state.unfit));
-    }
+    let state = match read_usual(kind, body) {
+        Some(state) => state,
+        None => read_any(kind, body)?,
+    };
     let violations = state.violations(kind);
     if !violations.is_empty() {
         return Err(ApiError::validation(describe(&violations)));
@@ -55,6 +54,25 @@ pub fn decode(kind: PutKind, body: &[u8]) -> Result<Decoded, ApiError> {
         return Err(ApiError::invalid_argument("Records size exceeds 4 MB limit"));
     }
     Ok(Decoded { stream: state.stream.unwrap_or_default(), put: state.put })
+}
+
+/// The shape that nearly all clients send, at half the cost.
+fn read_usual(kind: PutKind, body: &[u8]) -> Option<State> {
+    let mut state = State::new(body.len());
+    state.stream = Some(decode_fast::read(kind, body, &mut state.put)?);
+    state.has_records = true;
+    Some(state)
+}
+
+/// Any JSON.
+fn read_any(kind: PutKind, body: &[u8]) -> Result<State, ApiError> {
+    let mut state = State::new(body.len());
+    let mut json = sonic_rs::Deserializer::from_slice(body);
+    let read = Body { kind, state: &mut state }.deserialize(&mut json);
+    match read.and_then(|()| json.end()) {
+        Ok(()) => Ok(state),
+        Err(error) => Err(malformed(&error, state.unfit)),
+    }
 }
 
 /// The answer to a body that is not what a put looks like. The reader's own texts quote the body
@@ -75,6 +93,7 @@ fn violation(path: &str, rule: &str) -> String {
 }
 
 /// What the body has given so far.
+#[derive(Debug, PartialEq, Eq)]
 struct State {
     stream: Option<String>,
     put: Put,

@@ -139,7 +139,7 @@ fn violations_are_gathered_in_the_services_words() {
 #[test]
 fn limits_hold_to_the_byte() {
     let full = vec![7; RECORD_BYTES_MAX];
-    assert!(batch(&batch_of(&[full.clone()])).is_ok());
+    assert!(batch(&batch_of(std::slice::from_ref(&full))).is_ok());
     let over = vec![7; RECORD_BYTES_MAX + 1];
     assert_eq!(
         batch(&batch_of(&[vec![], over])).unwrap_err(),
@@ -175,12 +175,70 @@ fn many_violations_do_not_make_a_huge_answer() {
     assert!(batch(&body).unwrap_err().message.len() < 200);
 }
 
+const PIECES: [&str; 14] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    " ",
+    "\"Records\":[",
+    "\"Record\":",
+    "\"DeliveryStreamName\":\"s\"",
+    "{\"Data\":\"eA==\"}",
+    "{ \"Data\" : \"eHh4\" }",
+    "{\"Data\":\"e\\u0041==\"}",
+    "null",
+];
+
+#[test]
+fn the_usual_shapes_take_the_fast_way() {
+    for body in [
+        r#"{"DeliveryStreamName":"s","Records":[{"Data":"YWI="},{"Data":""},{"Data":"AP8K"}]}"#,
+        r#"{"DeliveryStreamName": "s", "Records": [{"Data": "YWI="}, {"Data": ""}, {"Data": "AP8K"}]}"#,
+        r#"{"Records":[{"Data":"YWI="},{"Data":""},{"Data":"AP8K"}],"DeliveryStreamName":"s"}"#,
+    ] {
+        let state = read_usual(PutKind::Batch, body.as_bytes()).expect(body);
+        assert_eq!(state.put, put_of(&[b"ab", b"", b"\x00\xff\n"]));
+        assert_eq!(read_any(PutKind::Batch, body.as_bytes()), Ok(state));
+    }
+    let one = br#"{"DeliveryStreamName":"s","Record":{"Data":"YWI="}}"#;
+    assert_eq!(read_usual(PutKind::One, one).map(|s| s.put), Some(put_of(&[b"ab"])));
+}
+
 proptest! {
     #[test]
     fn any_bytes_survive(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..40)) {
         let decoded = batch(&batch_of(&records)).unwrap();
         let slices: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
         prop_assert_eq!(decoded.put, put_of(&slices));
+    }
+
+    /// Bodies put together from pieces, whole or damaged at one place: what the fast reader takes,
+    /// the general one takes with the same outcome.
+    #[test]
+    fn both_readers_agree(
+        pieces in prop::collection::vec(0..PIECES.len(), 0..14),
+        is_usual in any::<bool>(),
+        lengths in prop::collection::vec(0usize..80, 1..6),
+        damage in prop::option::of((0usize..400, any::<u8>())),
+        kind in prop_oneof![Just(PutKind::One), Just(PutKind::Batch)],
+    ) {
+        let mut body = if is_usual {
+            let records: Vec<_> = lengths.iter().map(|&length| vec![b'q'; length]).collect();
+            batch_of(&records).into_bytes()
+        } else {
+            pieces.iter().flat_map(|&piece| PIECES[piece].bytes()).collect()
+        };
+        if let Some((at, byte)) = damage && at < body.len() {
+            body[at] = byte;
+        }
+        if let Some(fast) = read_usual(kind, &body) {
+            prop_assert_eq!(Ok(fast), read_any(kind, &body));
+        } else if is_usual && kind == PutKind::Batch {
+            prop_assert!(damage.is_some(), "the usual shape was not recognised");
+        }
     }
 
     #[test]

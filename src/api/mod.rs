@@ -14,6 +14,7 @@ mod body;
 pub mod credentials;
 mod daemon;
 pub mod decode;
+mod decode_fast;
 mod files;
 mod handler;
 mod idle;
