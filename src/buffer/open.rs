@@ -106,9 +106,8 @@ impl Opening<'_> {
             let (state, mut head) = recovery::look_at_header(&*file, len, first).map_err(error)?;
             match state {
                 HeaderState::Sound { id: theirs, .. } if head == Head::Sound => {
-                    if *id.get_or_insert(theirs) != theirs {
-                        head = Head::Foreign;
-                    }
+                    let ours = *id.get_or_insert(theirs);
+                    head = if ours == theirs { Head::Sound } else { Head::Foreign };
                 }
                 HeaderState::Newer(version) => return Err(OpenError::Newer { path, version }),
                 _ => {}

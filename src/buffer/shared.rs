@@ -28,8 +28,10 @@ use crate::{
     record::{Position, Ranges},
 };
 
-/// Open files and known places that readers keep. One destination reads in one or two places.
-const REMEMBERED: usize = 32;
+/// Files that readers keep open, per stream. One destination reads in one or two segments.
+const HANDLES: usize = 8;
+/// Places where the last reads ended. A destination has one or two.
+const PLACES: usize = 32;
 /// Distance of remembered places in a segment: what a reader may have to pass over by headers.
 const PLACE_DISTANCE_BYTES: u64 = limits::MIB;
 
@@ -148,7 +150,7 @@ impl Shared {
         let file: Arc<dyn File> = self.env.files.open_read(&self.path_of(first))?.into();
         let mut handles = self.handles.lock();
         handles.push_back((first, Arc::clone(&file)));
-        if handles.len() > REMEMBERED {
+        if handles.len() > HANDLES {
             handles.pop_front();
         }
         Ok(file)
@@ -173,7 +175,7 @@ impl Shared {
             places.sparse.insert((segment, sequence), offset);
         }
         places.recent.push_back(Place { segment, sequence, offset });
-        if places.recent.len() > REMEMBERED {
+        if places.recent.len() > PLACES {
             places.recent.pop_front();
         }
     }

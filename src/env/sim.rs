@@ -6,6 +6,8 @@
 //! taken for written, still read back well, and are never written again unless somebody writes
 //! them anew. Everything random comes from one seed, so that a run can be repeated exactly.
 
+mod disk;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, IoSlice},
@@ -15,9 +17,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use self::disk::{Inode, NameChange};
 use super::{File, Files};
-
-const SECTOR_BYTES: usize = 512;
 
 /// The filesystem. Clones are the same one.
 #[derive(Clone)]
@@ -28,28 +29,12 @@ pub struct SimFiles {
 /// Something that will go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// The write that comes after `0` others fails after a part of it.
+    /// The write that comes after so many others fails after a part of it.
     Write(u64),
     /// The write that comes after so many others finds the disk full.
     Full(u64),
     /// The sync (of contents or names) that comes after so many others fails.
     Sync(u64),
-}
-
-#[derive(Default)]
-struct Inode {
-    /// What reads see.
-    seen: Vec<u8>,
-    /// What a crash cannot take.
-    durable: Vec<u8>,
-    dirty: BTreeSet<usize>,
-    reserved: u64,
-}
-
-enum NameChange {
-    Create { path: PathBuf, inode: u64 },
-    Rename { from: PathBuf, to: PathBuf, inode: u64 },
-    Remove { path: PathBuf },
 }
 
 struct Disk {
@@ -197,66 +182,6 @@ impl Disk {
         let named: BTreeSet<u64> = self.names.values().copied().collect();
         self.inodes.retain(|number, _| named.contains(number));
         self.note("crash".to_owned());
-    }
-}
-
-impl Inode {
-    /// Decides for every unsynced sector, and the length, whether it reached the disk.
-    fn settle(&mut self, random: &mut fastrand::Rng) {
-        let (old, new) = (self.durable.len(), self.seen.len());
-        if self.dirty.is_empty() && old == new {
-            return;
-        }
-        let len = match random.u8(..4) {
-            0 => old,
-            1 => random.usize(old.min(new)..=old.max(new)),
-            _ => new,
-        };
-        // Now and then all sectors or none, else each by itself.
-        let odds = [0, 2, 5, 8, 10][random.usize(..5)];
-        self.durable.resize(len, 0);
-        for sector in std::mem::take(&mut self.dirty) {
-            let (start, end) =
-                (sector * SECTOR_BYTES, ((sector + 1) * SECTOR_BYTES).min(len).min(new));
-            if start < end && random.u8(..10) < odds {
-                self.durable[start..end].copy_from_slice(&self.seen[start..end]);
-            }
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8], offset: usize) {
-        let end = offset + bytes.len();
-        if self.seen.len() < end {
-            self.seen.resize(end, 0);
-        }
-        self.seen[offset..end].copy_from_slice(bytes);
-        if !bytes.is_empty() {
-            self.dirty.extend(offset / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES);
-        }
-    }
-}
-
-impl NameChange {
-    fn folder(&self) -> Option<&Path> {
-        match self {
-            Self::Create { path, .. } | Self::Remove { path } => path.parent(),
-            Self::Rename { to, .. } => to.parent(),
-        }
-    }
-
-    fn apply(self, names: &mut BTreeMap<PathBuf, u64>) {
-        match self {
-            Self::Create { path, inode } => {
-                names.insert(path, inode);
-            }
-            Self::Rename { from, to, inode } => {
-                names.remove(&from);
-                names.insert(to, inode);
-            }
-            Self::Remove { path } => {
-                names.remove(&path);
-            }
-        }
     }
 }
 
@@ -411,15 +336,7 @@ impl File for SimFile {
                 inode.settle(random);
                 return Err(error);
             }
-            // Only what is dirty is written: what a failed sync dropped stays lost.
-            let len = inode.seen.len();
-            inode.durable.resize(len, 0);
-            for sector in std::mem::take(&mut inode.dirty) {
-                let (start, end) = (sector * SECTOR_BYTES, ((sector + 1) * SECTOR_BYTES).min(len));
-                if start < end {
-                    inode.durable[start..end].copy_from_slice(&inode.seen[start..end]);
-                }
-            }
+            inode.sync();
             Ok(())
         })
     }
@@ -428,16 +345,7 @@ impl File for SimFile {
         self.writing(|disk| {
             disk.grow(self.inode, len)?;
             disk.note(format!("set_len {} {len}", self.inode));
-            let inode = self.inode(disk)?;
-            let old = inode.seen.len();
-            inode.seen.resize(len as usize, 0);
-            inode.reserved = 0;
-            if old > len as usize {
-                // The rest of the last sector reads as zeros if the file grows again.
-                inode.dirty.insert(len as usize / SECTOR_BYTES);
-            } else if old < len as usize {
-                inode.dirty.extend(old / SECTOR_BYTES..=(len as usize - 1) / SECTOR_BYTES);
-            }
+            self.inode(disk)?.set_len(len as usize);
             Ok(())
         })
     }
@@ -458,5 +366,4 @@ impl File for SimFile {
 }
 
 #[cfg(test)]
-#[path = "sim_tests.rs"]
 mod tests;

@@ -299,7 +299,6 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
     #[test]
     fn the_journal_keeps_its_promises(
         seed in any::<u64>(),
