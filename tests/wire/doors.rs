@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request};
 use serde_json::json;
 use standpipe::{
-    api::{Operation, ServerLimits},
-    config::ApiOptions,
+    api::ServerLimits,
+    config::{ApiOptions, firehose::Operation},
 };
 
 use crate::{
@@ -50,7 +50,8 @@ async fn puts_are_answered_to_the_letter() {
 async fn control_operations_reach_the_backend() {
     let server = start().await;
     for operation in Operation::ALL {
-        if operation == Operation::CreateDeliveryStream {
+        let put = operation.name().starts_with("PutRecord");
+        if put || operation == Operation::CreateDeliveryStream {
             continue;
         }
         let answer = ask(server.address, operation.name(), r#"{"a":1}"#).await;

@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use standpipe::{
-    api::{Backend, Operation, PutAnswer, RecordIds, Server, ServerLimits},
-    config::{ApiOptions, firehose::ApiError},
+    api::{Backend, PutAnswer, RecordIds, Server, ServerLimits},
+    config::{
+        ApiOptions,
+        firehose::{ApiError, Operation},
+    },
     env::SystemClock,
     record::{Position, Put},
 };

@@ -1,0 +1,181 @@
+//! Records as clients send them, and PutRecordBatch bodies made of them.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use fastrand::Rng;
+
+/// Records in one PutRecordBatch: the most that the API takes.
+pub const BATCH_RECORDS: usize = 500;
+
+/// Added to every id in a record, so that all have twelve digits and are JSON numbers.
+pub const ID_BASE: u64 = 100_000_000_000;
+
+/// What kind of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A sensor reading of 116 bytes.
+    Reading,
+    /// An audit event of 1,536 bytes, as CloudTrail writes them.
+    Event,
+}
+
+impl Kind {
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Reading => 116,
+            Self::Event => 1_536,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reading => "116 B",
+            Self::Event => "1.5 KB",
+        }
+    }
+
+    /// A record with this id, ending in a newline, of exactly `bytes()`. No two are alike.
+    pub fn record(self, id: u64, rng: &mut Rng) -> String {
+        let mut text = match self {
+            Self::Reading => reading(id, rng),
+            Self::Event => event(id, rng),
+        };
+        // The last member takes up the slack, so that a record's size is known.
+        let close = "\"}\n";
+        let slack = self.bytes().saturating_sub(text.len() + close.len());
+        const WORDS: &str = "nominal calibrated within range of the last service interval ";
+        text.extend(WORDS.chars().cycle().take(slack));
+        text.push_str(close);
+        assert_eq!(text.len(), self.bytes(), "a record outgrew its size: {text}");
+        text
+    }
+}
+
+fn reading(id: u64, rng: &mut Rng) -> String {
+    format!(
+        r#"{{"id":{},"sensor":"s-{:04}","ts":{},"temp":{}.{:02},"hum":{}.{},"bat":{},"n":""#,
+        ID_BASE + id,
+        rng.u16(..2_000),
+        1_760_000_000_000 + id * 7 + rng.u64(..7),
+        rng.u8(15..32),
+        rng.u8(..100),
+        rng.u8(30..70),
+        rng.u8(..10),
+        rng.u8(10..100),
+    )
+}
+
+fn event(id: u64, rng: &mut Rng) -> String {
+    const ACTIONS: [(&str, &str); 6] = [
+        ("s3", "GetObject"),
+        ("s3", "PutObject"),
+        ("ec2", "DescribeInstances"),
+        ("sts", "AssumeRole"),
+        ("dynamodb", "Query"),
+        ("kms", "Decrypt"),
+    ];
+    const AGENTS: [&str; 4] = [
+        "aws-cli/2.31.4 md/awscrt#0.27.6 ua/2.1 os/linux#6.8.0 md/arch#x86_64 lang/python#3.13.7",
+        "aws-sdk-java/2.33.0 Linux/6.1 OpenJDK_64-Bit_Server_VM/21.0.8 Java/21.0.8 kotlin/1.9.25",
+        "Boto3/1.40.21 md/Botocore#1.40.21 ua/2.1 os/linux#5.15 md/arch#aarch64 lang/python#3.12.3",
+        "APN/1.0 HashiCorp/1.0 Terraform/1.13.1 terraform-provider-aws/6.11.0 aws-sdk-go-v2/1.38.3",
+    ];
+    let (service, action) = ACTIONS[rng.usize(..ACTIONS.len())];
+    let account = 100_000_000_000 + rng.u64(..50) * 1_234_567;
+    let user = rng.u16(..500);
+    let mut text = format!(
+        r#"{{"id":{},"eventVersion":"1.11","userIdentity":{{"type":"AssumedRole","principalId":"AROA{:016X}:session-{user}","arn":"arn:aws:sts::{account}:assumed-role/app-{}/session-{user}","accountId":"{account}","accessKeyId":"ASIA{:016X}","sessionContext":{{"attributes":{{"creationDate":"2026-03-{:02}T{:02}:{:02}:{:02}Z","mfaAuthenticated":"false"}}}}}},"#,
+        ID_BASE + id,
+        rng.u64(..),
+        user % 40,
+        rng.u64(..),
+        rng.u8(1..29),
+        rng.u8(..24),
+        rng.u8(..60),
+        rng.u8(..60),
+    );
+    write!(
+        text,
+        r#""eventTime":"2026-03-{:02}T{:02}:{:02}:{:02}Z","eventSource":"{service}.amazonaws.com","eventName":"{action}","awsRegion":"eu-central-1","sourceIPAddress":"10.{}.{}.{}","userAgent":"[{}]","requestParameters":{{"bucketName":"data-{}","key":"year=2026/month=03/part-{:08x}{:08x}.parquet","Host":"s3.eu-central-1.amazonaws.com"}},"responseElements":null,"additionalEventData":{{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":{},"bytesTransferredOut":{},"x-amz-id-2":"{:016x}{:016x}{:016x}"}},"requestID":"{:016X}","eventID":"{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}","readOnly":true,"eventType":"AwsApiCall","managementEvent":false,"recipientAccountId":"{account}","note":""#,
+        rng.u8(1..29),
+        rng.u8(..24),
+        rng.u8(..60),
+        rng.u8(..60),
+        rng.u8(..),
+        rng.u8(..),
+        rng.u8(..),
+        AGENTS[rng.usize(..AGENTS.len())],
+        rng.u8(..60),
+        rng.u32(..),
+        rng.u32(..),
+        rng.u32(..5_000),
+        rng.u32(..9_000_000),
+        rng.u64(..),
+        rng.u64(..),
+        rng.u64(..),
+        rng.u64(..),
+        rng.u32(..),
+        rng.u16(..),
+        rng.u16(..0x1000),
+        rng.u16(..0x1000),
+        rng.u64(..1 << 48),
+    )
+    .expect("writing to a string cannot fail");
+    text
+}
+
+/// A request body with the digest that its signature covers.
+#[derive(Clone)]
+pub struct Body {
+    pub json: Bytes,
+    pub sha256: String,
+    /// Bytes and number of the records in it.
+    pub record_bytes: u64,
+    pub records: u64,
+}
+
+impl Body {
+    pub fn new(json: String, record_bytes: u64, records: u64) -> Self {
+        let sha256 = hex::encode(digest(&SHA256, json.as_bytes()));
+        Self { json: Bytes::from(json), sha256, record_bytes, records }
+    }
+}
+
+/// A PutRecordBatch to `stream` of the records `first_id ..`.
+pub fn batch(stream: &str, kind: Kind, first_id: u64, records: usize, rng: &mut Rng) -> Body {
+    let mut json = String::with_capacity(records * (kind.bytes() * 4 / 3 + 16) + 64);
+    write!(json, r#"{{"DeliveryStreamName":"{stream}","Records":["#).expect("a string");
+    for i in 0..records {
+        let record = kind.record(first_id + i as u64, rng);
+        json.push_str(if i == 0 { r#"{"Data":""# } else { r#",{"Data":""# });
+        json.push_str(&base64_simd::STANDARD.encode_to_string(record));
+        json.push_str("\"}");
+    }
+    json.push_str("]}");
+    Body::new(json, (records * kind.bytes()) as u64, records as u64)
+}
+
+/// A PutRecord to `stream` of one record.
+pub fn single(stream: &str, kind: Kind, id: u64, rng: &mut Rng) -> Body {
+    let data = base64_simd::STANDARD.encode_to_string(kind.record(id, rng));
+    let json = format!(r#"{{"DeliveryStreamName":"{stream}","Record":{{"Data":"{data}"}}}}"#);
+    Body::new(json, kind.bytes() as u64, 1)
+}
+
+/// Distinct full batches, made once so that the client costs little while measuring.
+pub fn batches(stream: &str, kind: Kind, count: usize) -> Vec<Body> {
+    let mut rng = Rng::with_seed(7);
+    (0..count)
+        .map(|i| batch(stream, kind, (i * BATCH_RECORDS) as u64, BATCH_RECORDS, &mut rng))
+        .collect()
+}
+
+/// The bare records of those batches, for the kernels.
+pub fn plain(kind: Kind, bytes: usize) -> Vec<u8> {
+    let mut rng = Rng::with_seed(7);
+    (0..(bytes / kind.bytes()) as u64)
+        .flat_map(|id| kind.record(id, &mut rng).into_bytes())
+        .collect()
+}

@@ -1,0 +1,177 @@
+//! The daemon under test: the real binary, its configuration, and what the kernel says of it.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::{ACCESS_KEY_ID, Api, REGION, SECRET};
+
+pub const STREAM: &str = "bench";
+pub const BUCKET: &str = "bench";
+/// Clock ticks per second in /proc/PID/stat: a constant of the kernel's interface (USER_HZ).
+const TICKS_PER_S: f64 = 100.0;
+
+/// How to start it.
+pub struct Setup {
+    pub binary: PathBuf,
+    /// Folder for configuration, log and data; on the disk to be measured.
+    pub folder: PathBuf,
+    pub s3: SocketAddr,
+    pub journal_gib: u64,
+}
+
+pub struct Daemon {
+    child: Child,
+    pub api: Arc<Api>,
+    log: PathBuf,
+}
+
+impl Setup {
+    fn config(&self, listen: SocketAddr) -> String {
+        let Self { folder, s3, journal_gib, .. } = self;
+        format!(
+            r#"data_dir: {}
+api:
+  listen: {listen}
+  region: {REGION}
+  credentials:
+    - {{access_key_id: {ACCESS_KEY_ID}, secret_access_key: "{SECRET}"}}
+aws:
+  region: {REGION}
+  endpoint: http://{s3}
+  credentials: {{access_key_id: {ACCESS_KEY_ID}, secret_access_key: "{SECRET}"}}
+streams:
+  {STREAM}:
+    source: direct_put
+    journal: {{durability: fsync, max_size: {journal_gib}GiB}}
+    destinations:
+      - s3:
+          bucket: {BUCKET}
+          path_style: true
+          compression: gzip
+          buffering: {{size: 5MiB, interval: 60s}}
+"#,
+            folder.join("data").display()
+        )
+    }
+
+    /// Starts the daemon without waiting for it.
+    pub fn spawn(&self) -> Result<Daemon> {
+        fs::create_dir_all(&self.folder)?;
+        let listen = free_address()?;
+        let config = self.folder.join("config.yaml");
+        fs::write(&config, self.config(listen))?;
+        let log = self.folder.join("standpipe.log");
+        let output = File::options().create(true).append(true).open(&log)?;
+        let child = Command::new(&self.binary)
+            .arg("run")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("start {}", self.binary.display()))?;
+        Ok(Daemon { child, api: Api::new(listen), log })
+    }
+
+    pub async fn start(&self) -> Result<Daemon> {
+        let mut daemon = self.spawn()?;
+        daemon.ready().await?;
+        Ok(daemon)
+    }
+}
+
+impl Daemon {
+    /// Waits until it says that it is ready.
+    pub async fn ready(&mut self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            if let Ok((status, _)) = self.api.once("GET", "/health/ready").await
+                && status.is_success()
+            {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the daemon ended with {status}\n{}", self.last_lines());
+            }
+            if start.elapsed() > Duration::from_secs(60) {
+                bail!("the daemon was not ready in 60 s\n{}", self.last_lines());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// CPU seconds used so far, user and system.
+    pub fn cpu_s(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name in parentheses may hold spaces; fields are counted behind it.
+        let fields: Vec<_> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
+        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        Ok(ticks as f64 / TICKS_PER_S)
+    }
+
+    /// Resident memory in MB: now, and the most so far.
+    pub fn memory_mb(&self) -> Result<(f64, f64)> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let of = |name: &str| -> Result<f64> {
+            let line = status.lines().find(|l| l.starts_with(name)).context("status")?;
+            let kib: f64 = line.split_whitespace().nth(1).context("status")?.parse()?;
+            Ok(kib * 1024.0 / 1e6)
+        };
+        Ok((of("VmRSS:")?, of("VmHWM:")?))
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, then the end; an error if it does not end with 0.
+    pub async fn terminate(mut self) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM)?;
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                anyhow::ensure!(status.success(), "ended with {status}\n{}", self.last_lines());
+                return Ok(());
+            }
+            anyhow::ensure!(start.elapsed() < Duration::from_secs(90), "no end after SIGTERM");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub fn last_lines(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already ended, or ended here; there is nothing left to report to.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address nobody listens on.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// The binary that cargo built next to this benchmark.
+pub fn built_binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_standpipe"))
+}
