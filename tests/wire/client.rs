@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -154,10 +154,11 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     read_to_end(&mut socket).await
 }
 
-/// What a server says until it closes; a reset ends it, too.
-pub async fn read_to_end(socket: &mut TcpStream) -> String {
+/// What a server says until it closes; a reset ends it, too. Fails if it never closes.
+pub async fn read_to_end(socket: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
-    let _ = socket.read_to_end(&mut answer).await;
+    let end = tokio::time::timeout(Duration::from_secs(60), socket.read_to_end(&mut answer)).await;
+    let _ = end.expect("the server never closed the connection");
     String::from_utf8(answer).unwrap()
 }
 
