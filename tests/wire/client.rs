@@ -113,10 +113,11 @@ impl Signer {
     }
 }
 
-/// Sends over a connection of its own.
+/// Sends over a connection of its own. Fails if no answer comes.
 pub async fn send(request: Request<Bytes>) -> Answer {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    read(client.request(request.map(Full::new)).await.unwrap()).await
+    let answer = async { read(client.request(request.map(Full::new)).await.unwrap()).await };
+    tokio::time::timeout(Duration::from_secs(60), answer).await.expect("no answer came")
 }
 
 /// Signs as `AKID` and sends.
