@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -113,10 +113,11 @@ impl Signer {
     }
 }
 
-/// Sends over a connection of its own.
+/// Sends over a connection of its own. Fails if no answer comes.
 pub async fn send(request: Request<Bytes>) -> Answer {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    read(client.request(request.map(Full::new)).await.unwrap()).await
+    let answer = async { read(client.request(request.map(Full::new)).await.unwrap()).await };
+    tokio::time::timeout(Duration::from_secs(60), answer).await.expect("no answer came")
 }
 
 /// Signs as `AKID` and sends.
@@ -154,10 +155,11 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     read_to_end(&mut socket).await
 }
 
-/// What a server says until it closes; a reset ends it, too.
-pub async fn read_to_end(socket: &mut TcpStream) -> String {
+/// What a server says until it closes; a reset ends it, too. Fails if it never closes.
+pub async fn read_to_end(socket: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
-    let _ = socket.read_to_end(&mut answer).await;
+    let end = tokio::time::timeout(Duration::from_secs(60), socket.read_to_end(&mut answer)).await;
+    let _ = end.expect("the server never closed the connection");
     String::from_utf8(answer).unwrap()
 }
 

@@ -45,7 +45,6 @@ async fn bodies_are_bounded_to_the_byte() {
             format!("{body}{}", " ".repeat(length - body.len()))
         };
         assert_eq!(ask(server.address, operation, padded(max)).await.status, 200);
-        // The client sends all of it before it reads the answer, and still gets to read it.
         let answer = ask(server.address, operation, padded(max + 1)).await;
         assert_eq!(answer.outcome(), (413, "RequestEntityTooLargeException".into()));
         let request = call(server.address, operation, "");
@@ -57,6 +56,24 @@ async fn bodies_are_bounded_to_the_byte() {
         let answer = raw(server.address, head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
+}
+
+/// Many a client sends all of its body before it looks for an answer, and goes on afterwards.
+#[tokio::test]
+async fn a_refused_body_may_be_sent_to_its_end() {
+    const LENGTH: usize = 40_000_000;
+    let server = start().await;
+    let request = call(server.address, "PutRecord", "");
+    let head = format!("{}content-length: {LENGTH}\r\n\r\n", head_of(&request));
+    let last = SIGNER.sign(call(server.address, "ListDeliveryStreams", ""));
+    let last = format!("{}content-length: 0\r\nconnection: close\r\n\r\n", head_of(&last));
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&vec![b' '; LENGTH]).await.unwrap();
+    socket.write_all(last.as_bytes()).await.unwrap();
+    let answers = read_to_end(&mut socket).await;
+    assert!(answers.starts_with("HTTP/1.1 413"), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200"), "{answers}");
 }
 
 #[tokio::test]
@@ -125,9 +142,7 @@ async fn a_body_that_trickles_is_cut_off() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    let mut answer = Vec::new();
-    let _ = tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut answer).await;
-    let answer = String::from_utf8(answer).unwrap();
+    let answer = read_to_end(&mut reader).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     trickle.await.unwrap();
 }
@@ -139,6 +154,7 @@ async fn a_slow_body_does_not_hold_the_memory_that_others_wait_for() {
         bodies_in_memory_bytes: 1000,
         body_bytes_per_s: 0,
         body_grace: Duration::from_millis(100),
+        header_timeout: Duration::from_secs(3600),
         ..ServerLimits::default()
     };
     let server = start_with(options(), limits).await;
