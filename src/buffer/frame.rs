@@ -172,7 +172,7 @@ pub fn encode_plain(
 ) {
     let start = scratch.len();
     scratch.resize(start + HEADER_BYTES, 0);
-    scratch.extend(put.lengths.iter().flat_map(|length| length.to_le_bytes()));
+    push_lengths(&put.lengths, scratch);
     let checksum = crc32c::crc32c(&scratch[start + HEADER_BYTES..]);
     let mut header = header_of(put, first, group_back);
     header.body_checksum = crc32c::crc32c_append(checksum, &put.data);
@@ -193,13 +193,21 @@ pub fn encode_encrypted(
     let mut out = Vec::with_capacity(frame_bytes(put, true));
     out.resize(HEADER_BYTES, 0);
     keys.seal(&header.associated(identity), &mut out, |plain| {
-        plain.extend(put.lengths.iter().flat_map(|length| length.to_le_bytes()));
+        push_lengths(&put.lengths, plain);
         plain.extend_from_slice(&put.data);
     })?;
     header.body_checksum = crc32c::crc32c(&out[HEADER_BYTES..]);
     header.body_bytes = (out.len() - HEADER_BYTES) as u32;
     out[..HEADER_BYTES].copy_from_slice(&header.encode(identity));
     Ok(out)
+}
+
+fn push_lengths(lengths: &[u32], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + lengths.len() * 4, 0);
+    for (place, length) in out[start..].chunks_exact_mut(4).zip(lengths) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
 }
 
 fn header_of(put: &Put, first: u64, group_back: u32) -> Header {

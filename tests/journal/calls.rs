@@ -4,9 +4,9 @@ use std::path::Path;
 
 use standpipe::{
     buffer::{LocalJournal, Tuning},
-    env::sim::SimFiles,
+    env::sim::{SimFiles, Trouble},
     record::Put,
-    seams::{Appended, Journal},
+    seams::{AppendError, Appended, Journal},
 };
 
 use crate::support::{FOLDER, at, call, open_sim, options, put, sim_env, small};
@@ -62,4 +62,29 @@ async fn a_refused_call_may_be_tried_again() {
     assert_eq!(answer, Appended { first: at(0), repeated: false });
     journal.set_max_bytes(10);
     assert!(journal.append(with_call(1)).await.unwrap().repeated, "a full journal still knows it");
+}
+
+#[tokio::test]
+async fn a_write_that_was_taken_back_is_forgotten() {
+    let files = SimFiles::new(1);
+    let journal = open_sim(&files);
+    journal.append(with_call(1)).await.unwrap();
+    files.trouble(Trouble::Full(0));
+    journal.append(with_call(2)).await.unwrap_err();
+    let answer = journal.append(with_call(2)).await.unwrap();
+    assert_eq!(answer, Appended { first: at(2), repeated: false });
+}
+
+#[tokio::test]
+async fn a_retry_is_not_answered_before_the_first_is_durable() {
+    for _ in 0..20 {
+        let files = SimFiles::new(1);
+        let journal = open_sim(&files);
+        journal.append(with_call(1)).await.unwrap();
+        files.trouble(Trouble::Sync(0));
+        let attempts = (0..20).map(|_| journal.append(with_call(2)));
+        for answer in futures::future::join_all(attempts).await {
+            assert!(matches!(answer, Err(AppendError::Failed(_))), "{answer:?}");
+        }
+    }
 }

@@ -141,3 +141,43 @@ async fn os_durability_syncs_only_at_the_end_of_a_segment() {
     drop(journal);
     assert_eq!(records(&open().unwrap(), 0).await.len(), 60, "a crash of the daemon");
 }
+
+#[tokio::test]
+async fn a_segment_whose_name_was_not_synced_gets_it_at_the_next_opening() {
+    for seed in 0..40 {
+        let files = SimFiles::new(seed);
+        let journal = open_sim(&files);
+        // The first sync of a new segment is that of its header, the second that of its name.
+        files.trouble(Trouble::Sync(1));
+        journal.append(put(&[b"lost"])).await.unwrap_err();
+        drop(journal);
+        let journal = open_sim(&files);
+        journal.append(put(&[b"kept"])).await.unwrap();
+        files.crash();
+        drop(journal);
+        assert_eq!(records(&open_sim(&files), 0).await, [(0, b"kept".to_vec())]);
+    }
+}
+
+#[tokio::test]
+async fn space_is_kept_for_a_cursor_whose_drop_was_not_saved() {
+    let files = SimFiles::new(1);
+    let journal = open_sim(&files);
+    journal.open_cursor("slow", false).await.unwrap();
+    journal.open_cursor("fast", false).await.unwrap();
+    for n in 0..20u8 {
+        journal.append(put(&[&[n; 900]])).await.unwrap();
+    }
+    journal.commit("fast", at(20)).await.unwrap();
+    files.trouble(Trouble::Sync(0));
+    journal.drop_cursor("slow").await.unwrap_err();
+    // A rotation gives back what it may.
+    for n in 20..30u8 {
+        journal.append(put(&[&[n; 900]])).await.unwrap();
+    }
+    files.crash();
+    drop(journal);
+    let journal = open_sim(&files);
+    assert_eq!(journal.open_cursor("slow", false).await, Ok(at(0)));
+    assert_eq!(records(&journal, 0).await.len(), 30);
+}

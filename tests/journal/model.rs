@@ -74,8 +74,8 @@ struct Model {
     doubtful: BTreeSet<u64>,
     /// Cursor → what was acknowledged, and what was asked for at most.
     cursors: BTreeMap<&'static str, (u64, u64)>,
-    /// Cursors whose drop was not saved.
-    ghosts: BTreeSet<&'static str>,
+    /// Cursors whose drop was not saved, and how far they may stand: they may come back.
+    ghosts: BTreeMap<&'static str, u64>,
     /// Below it space may have been given back.
     released: u64,
     last: Option<u64>,
@@ -101,6 +101,8 @@ impl Model {
 
     fn note_released(&mut self) {
         let lowest = self.cursors.values().map(|(_, asked)| *asked).min();
+        // Without other cursors a ghost alone decides what is kept.
+        let lowest = lowest.or_else(|| self.ghosts.values().max().copied());
         self.released = self.released.max(lowest.unwrap_or(0));
     }
 
@@ -258,7 +260,7 @@ impl Run {
                 if !model.cursors.contains_key(name)
                     && let Ok(position) = journal.open_cursor(name, false).await
                 {
-                    let new = !model.ghosts.remove(name);
+                    let new = model.ghosts.remove(name).is_none();
                     assert!(!new || position.sequence <= model.released, "at the oldest kept");
                     model.cursors.insert(name, (position.sequence, position.sequence));
                 }
@@ -271,9 +273,9 @@ impl Run {
             }
             Action::Drop(cursor) => {
                 // A drop that was not saved takes effect later, or not at all.
-                if model.cursors.remove(CURSORS[cursor]).is_some() {
+                if let Some((_, asked)) = model.cursors.remove(CURSORS[cursor]) {
                     if journal.drop_cursor(CURSORS[cursor]).await.is_err() {
-                        model.ghosts.insert(CURSORS[cursor]);
+                        model.ghosts.insert(CURSORS[cursor], asked);
                     }
                     model.note_released();
                 }
@@ -299,6 +301,8 @@ impl Run {
 }
 
 proptest! {
+    // A failing case is printed whole; seeds in a file would not survive a change of the actions.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_journal_keeps_its_promises(
         seed in any::<u64>(),
