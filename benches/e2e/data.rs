@@ -12,6 +12,58 @@ pub const BATCH_RECORDS: usize = 500;
 /// Added to every id in a record, so that all have twelve digits and are JSON numbers.
 pub const ID_BASE: u64 = 100_000_000_000;
 
+/// ASCII, so that a record may be cut anywhere.
+const WORDS: [&str; 48] = [
+    "nominal",
+    "request",
+    "principal",
+    "session",
+    "denied",
+    "allowed",
+    "by",
+    "policy",
+    "resource",
+    "in",
+    "region",
+    "after",
+    "before",
+    "retry",
+    "with",
+    "token",
+    "expired",
+    "the",
+    "of",
+    "boundary",
+    "bucket",
+    "object",
+    "version",
+    "encrypted",
+    "using",
+    "key",
+    "alias",
+    "network",
+    "interface",
+    "attached",
+    "to",
+    "instance",
+    "profile",
+    "assumed",
+    "role",
+    "from",
+    "account",
+    "external",
+    "condition",
+    "matched",
+    "source",
+    "vpc",
+    "endpoint",
+    "statement",
+    "effect",
+    "action",
+    "list",
+    "describe",
+];
+
 /// What kind of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -44,11 +96,19 @@ impl Kind {
         };
         // The last member takes up the slack, so that a record's size is known.
         let close = "\"}\n";
-        let slack = self.bytes().saturating_sub(text.len() + close.len());
-        const WORDS: &str = "nominal calibrated within range of the last service interval ";
-        text.extend(WORDS.chars().cycle().take(slack));
+        let size = self.bytes() - close.len();
+        assert!(text.len() <= size, "a record outgrew its size: {text}");
+        while text.len() < size {
+            // A reading's state hardly changes; an event's message is prose.
+            let word = match self {
+                Self::Reading => 0,
+                Self::Event => rng.usize(..WORDS.len()),
+            };
+            text.push_str(WORDS[word]);
+            text.push(' ');
+        }
+        text.truncate(size);
         text.push_str(close);
-        assert_eq!(text.len(), self.bytes(), "a record outgrew its size: {text}");
         text
     }
 }

@@ -1,7 +1,12 @@
 //! What the unavoidable work costs alone, on the same records and one thread: the floor that the
 //! daemon is held against.
 
-use std::{fs, hint::black_box, io::Write as _};
+use std::{
+    fs,
+    hint::black_box,
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -19,10 +24,24 @@ pub struct Kernels {
     pub decode: f64,
     pub sha256: f64,
     pub crc32c: f64,
-    pub libdeflate_1: f64,
-    pub libdeflate_1_size: f64,
-    pub zlib_3: f64,
-    pub zlib_3_size: f64,
+    pub libdeflate: [Gzip; 2],
+    pub zlib_rs: Gzip,
+    /// zlib itself at level 3, where Python is there to ask: its version, and the size it leaves.
+    pub zlib: Option<(String, f64)>,
+}
+
+/// One way to make gzip.
+pub struct Gzip {
+    pub level: u32,
+    pub cpu: f64,
+    pub size: f64,
+}
+
+impl Kernels {
+    /// The size that zlib level 3 leaves: zlib's own, or that of its Rust port.
+    pub fn reference(&self) -> (String, f64) {
+        self.zlib.clone().unwrap_or_else(|| ("zlib-rs".into(), self.zlib_rs.size))
+    }
 }
 
 pub fn measure(kind: Kind, bodies: &[Body]) -> Result<Kernels> {
@@ -49,24 +68,44 @@ pub fn measure(kind: Kind, bodies: &[Body]) -> Result<Kernels> {
         black_box(crc32c::crc32c(&plain));
         Ok(())
     })?;
+    Ok(Kernels {
+        decode,
+        sha256,
+        crc32c,
+        libdeflate: [gzip(&plain, 1, gzip_libdeflate)?, gzip(&plain, 2, gzip_libdeflate)?],
+        zlib_rs: gzip(&plain, 3, gzip_zlib_rs)?,
+        zlib: zlib_size(&plain),
+    })
+}
+
+fn gzip(plain: &[u8], level: u32, one: fn(&[u8], u32) -> Result<usize>) -> Result<Gzip> {
     let mut size = 0;
-    let libdeflate_1 = cpu_per_gb(plain.len() as u64, || {
+    let cpu = cpu_per_gb(plain.len() as u64, || {
         size = 0;
         for object in plain.chunks(OBJECT_BYTES) {
-            size += gzip_libdeflate(object, 1)?;
+            size += one(object, level)?;
         }
         Ok(())
     })?;
-    let libdeflate_1_size = size as f64 / plain.len() as f64;
-    let zlib_3 = cpu_per_gb(plain.len() as u64, || {
-        size = 0;
-        for object in plain.chunks(OBJECT_BYTES) {
-            size += gzip_zlib(object, 3)?;
-        }
-        Ok(())
-    })?;
-    let zlib_3_size = size as f64 / plain.len() as f64;
-    Ok(Kernels { decode, sha256, crc32c, libdeflate_1, libdeflate_1_size, zlib_3, zlib_3_size })
+    Ok(Gzip { level, cpu, size: size as f64 / plain.len() as f64 })
+}
+
+/// Asks Python's zlib, which is the C library itself; the Rust port makes other sizes.
+fn zlib_size(plain: &[u8]) -> Option<(String, f64)> {
+    const SCRIPT: &str = "import sys,zlib\nd=sys.stdin.buffer.read();n=int(sys.argv[1])\n\
+        print(zlib.ZLIB_RUNTIME_VERSION,\
+        sum(len(zlib.compress(d[i:i+n],3)) for i in range(0,len(d),n))/len(d))";
+    let mut child = Command::new("python3")
+        .args(["-c", SCRIPT, &OBJECT_BYTES.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(plain).ok()?;
+    let output = child.wait_with_output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (version, size) = text.trim().split_once(' ')?;
+    Some((format!("zlib {version}"), size.parse().ok()?))
 }
 
 #[derive(Deserialize)]
@@ -92,15 +131,15 @@ fn decode(json: &[u8], out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-fn gzip_libdeflate(object: &[u8], level: i32) -> Result<usize> {
-    let level = libdeflater::CompressionLvl::new(level).ok().context("a valid level")?;
+fn gzip_libdeflate(object: &[u8], level: u32) -> Result<usize> {
+    let level = libdeflater::CompressionLvl::new(level as i32).ok().context("a valid level")?;
     let mut compressor = libdeflater::Compressor::new(level);
     let mut out = vec![0; compressor.gzip_compress_bound(object.len())];
     Ok(compressor.gzip_compress(object, &mut out)?)
 }
 
-/// flate2's backend in this build is zlib-rs, whose levels give the sizes of zlib-ng.
-fn gzip_zlib(object: &[u8], level: u32) -> Result<usize> {
+/// flate2's backend in this build is zlib-rs, whose levels are zlib-ng's rather than zlib's.
+fn gzip_zlib_rs(object: &[u8], level: u32) -> Result<usize> {
     let out = Vec::with_capacity(object.len() / 2);
     let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::new(level));
     encoder.write_all(object)?;

@@ -10,13 +10,13 @@ import harness
 @pytest.fixture
 def served(daemon, s3_server):
     """A daemon without streams of its own, whose outgoing clients reach an S3 server."""
-    s3_server.client().create_bucket(Bucket="b")
+    s3_server.client().create_bucket(Bucket="bucket")
     aws = {"endpoint": s3_server.url, **harness.outgoing()}
     return daemon({}, aws=aws)
 
 
 def extended(**options):
-    return {"RoleARN": harness.ROLE, "BucketARN": "arn:aws:s3:::b", **options}
+    return {"RoleARN": harness.ROLE, "BucketARN": "arn:aws:s3:::bucket", **options}
 
 
 def create(client, name="made", **options):
@@ -58,7 +58,7 @@ def test_create_describe_and_materialised_defaults(served):
     for shape in both:
         s3 = destination[shape]
         assert s3["RoleARN"] == harness.ROLE
-        assert s3["BucketARN"] == "arn:aws:s3:::b"
+        assert s3["BucketARN"] == "arn:aws:s3:::bucket"
         assert s3["BufferingHints"] == {"SizeInMBs": 5, "IntervalInSeconds": 300}
         assert s3["CompressionFormat"] == "UNCOMPRESSED"
         assert s3["EncryptionConfiguration"] == {"NoEncryptionConfig": "NoEncryption"}
@@ -110,7 +110,7 @@ def test_records_reach_the_bucket_of_a_stream_made_by_the_api(served, s3_server)
     assert len(set(ids)) == 3
     assert all(set(entry) == {"RecordId"} for entry in batch["RequestResponses"])
     read = containers.gzip_one_member
-    found = harness.delivered_to_s3(served, "made", s3_server, "b", 10, read)
+    found = harness.delivered_to_s3(served, "made", s3_server, "bucket", 10, read)
     assert b"".join(read(a["Body"]) for a in found.values()) == b"one\ntwo\n\x00\xff"
     assert all(key.startswith("in/2") for key in found)
 
@@ -135,7 +135,7 @@ def test_update_merges_and_counts_versions(served, s3_server):
 
     client.put_record(DeliveryStreamName="made", Record={"Data": b"x"})
     read = containers.gzip_one_member
-    (key,) = harness.delivered_to_s3(served, "made", s3_server, "b", 1, read)
+    (key,) = harness.delivered_to_s3(served, "made", s3_server, "bucket", 1, read)
     assert "/made-2-" in key
 
     with pytest.raises(ClientError) as stale:
@@ -193,7 +193,7 @@ def test_encryption_keeps_plain_bytes_off_the_disk(served, s3_server):
     harness.wait_for(lambda: status() == "DISABLED", "DISABLED")
     answer = client.put_record(DeliveryStreamName="made", Record={"Data": b"plain"})
     assert answer["Encrypted"] is False
-    found = harness.delivered_to_s3(served, "made", s3_server, "b", len(marker) + 5)
+    found = harness.delivered_to_s3(served, "made", s3_server, "bucket", len(marker) + 5)
     assert sorted(b"".join(a["Body"] for a in found.values())) == sorted(marker + b"plain")
 
 
@@ -211,7 +211,7 @@ def test_streams_made_by_the_api_survive_a_restart(served, s3_server):
     assert tags == [{"Key": "k", "Value": "v"}]
     client.put_record(DeliveryStreamName="made", Record={"Data": b"after"})
     read = containers.gzip_one_member
-    found = harness.delivered_to_s3(served, "made", s3_server, "b", 11, read)
+    found = harness.delivered_to_s3(served, "made", s3_server, "bucket", 11, read)
     contents = sorted(read(a["Body"]) for a in found.values())
     assert contents in ([b"beforeafter"], [b"after", b"before"])
 

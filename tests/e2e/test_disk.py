@@ -59,8 +59,8 @@ def run_until_full_then_deliver(d, s3_server, limit):
     d.kill()
     d.start()
     s3_server.start()
-    s3_server.client().create_bucket(Bucket="b")
-    found = harness.delivered_to_s3(d, "s", s3_server, "b", taken * CHUNK)
+    s3_server.client().create_bucket(Bucket="bucket")
+    found = harness.delivered_to_s3(d, "s", s3_server, "bucket", taken * CHUNK)
 
     def accepted():
         try:
@@ -70,7 +70,7 @@ def run_until_full_then_deliver(d, s3_server, limit):
             return False
 
     harness.wait_for(accepted, "puts are taken again once there is room")
-    found = harness.delivered_to_s3(d, "s", s3_server, "b", (taken + 1) * CHUNK)
+    found = harness.delivered_to_s3(d, "s", s3_server, "bucket", (taken + 1) * CHUNK)
     assert ids_in(found) == list(range(taken + 1))
     assert d.terminate() == 0
 
@@ -81,7 +81,7 @@ def test_a_full_disk(small_disk, tmp_path):
     streams = {
         "s": {
             "journal": {"max_size": "4GiB"},
-            "destinations": [harness.bucket("b", s3_server)],
+            "destinations": [harness.bucket("bucket", s3_server)],
         }
     }
     d = harness.Daemon(small_disk / "standpipe", streams, aws=harness.outgoing()).start()
@@ -100,7 +100,7 @@ def test_a_journal_at_its_limit(daemon, tmp_path):
     streams = {
         "s": {
             "journal": {"max_size": "128MiB"},
-            "destinations": [harness.bucket("b", s3_server)],
+            "destinations": [harness.bucket("bucket", s3_server)],
         }
     }
     d = daemon(streams, aws=harness.outgoing())

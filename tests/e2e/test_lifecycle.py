@@ -43,7 +43,7 @@ def test_sigterm_delivers_what_is_open_and_ends_with_zero(daemon, tmp_path):
 def test_sigterm_with_a_dead_destination_keeps_the_records(daemon, tmp_path):
     server = harness.S3Server(tmp_path / "versitygw")
     d = daemon(
-        {"s": {"destinations": [harness.bucket("b", server)]}},
+        {"s": {"destinations": [harness.bucket("bucket", server)]}},
         aws=harness.outgoing(),
         shutdown_timeout="2s",
     )
@@ -51,9 +51,9 @@ def test_sigterm_with_a_dead_destination_keeps_the_records(daemon, tmp_path):
     assert d.terminate(30) == 0
     server.start()
     try:
-        server.client().create_bucket(Bucket="b")
+        server.client().create_bucket(Bucket="bucket")
         d.start()
-        found = harness.delivered_to_s3(d, "s", server, "b", 4)
+        found = harness.delivered_to_s3(d, "s", server, "bucket", 4)
         assert [a["Body"] for a in found.values()] == [b"kept"]
     finally:
         server.stop()

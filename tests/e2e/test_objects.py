@@ -52,13 +52,13 @@ def _joins(pieces, whole):
 @pytest.mark.parametrize("compression", containers.ALL)
 def test_headers_of_objects_in_s3(daemon, s3_server, compression):
     read, extension, encoding = containers.ALL[compression]
-    s3_server.client().create_bucket(Bucket="b")
+    s3_server.client().create_bucket(Bucket="bucket")
     d = daemon(
-        {"s": {"destinations": [harness.bucket("b", s3_server, compression=compression)]}},
+        {"s": {"destinations": [harness.bucket("bucket", s3_server, compression=compression)]}},
         aws=harness.outgoing(),
     )
     d.firehose().put_record(DeliveryStreamName="s", Record={"Data": b"hello\n"})
-    found = harness.delivered_to_s3(d, "s", s3_server, "b", 6, read)
+    found = harness.delivered_to_s3(d, "s", s3_server, "bucket", 6, read)
     ((key, answer),) = found.items()
     assert read(answer["Body"]) == b"hello\n"
     assert answer["ContentType"] == "application/octet-stream"
@@ -67,18 +67,18 @@ def test_headers_of_objects_in_s3(daemon, s3_server, compression):
 
 
 def test_content_encoding_can_be_left_out(daemon, s3_server):
-    s3_server.client().create_bucket(Bucket="b")
-    destination = harness.bucket("b", s3_server, compression="gzip", content_encoding=False)
+    s3_server.client().create_bucket(Bucket="bucket")
+    destination = harness.bucket("bucket", s3_server, compression="gzip", content_encoding=False)
     d = daemon({"s": {"destinations": [destination]}}, aws=harness.outgoing())
     d.firehose().put_record(DeliveryStreamName="s", Record={"Data": b"hello"})
-    found = harness.delivered_to_s3(d, "s", s3_server, "b", 5, containers.gzip_one_member)
+    found = harness.delivered_to_s3(d, "s", s3_server, "bucket", 5, containers.gzip_one_member)
     assert [answer.get("ContentEncoding") for answer in found.values()] == [None]
 
 
 def test_a_large_object_goes_up_in_parts(daemon, s3_server):
-    s3_server.client().create_bucket(Bucket="b")
+    s3_server.client().create_bucket(Bucket="bucket")
     destination = harness.bucket(
-        "b",
+        "bucket",
         s3_server,
         multipart_threshold="6MiB",
         buffering={"size": "64MiB", "interval": "900s"},
@@ -88,7 +88,7 @@ def test_a_large_object_goes_up_in_parts(daemon, s3_server):
     client = d.firehose()
     for record in sent:
         client.put_record(DeliveryStreamName="s", Record={"Data": record})
-    found = harness.delivered_to_s3(d, "s", s3_server, "b", 20_000_000)
+    found = harness.delivered_to_s3(d, "s", s3_server, "bucket", 20_000_000)
     ((_, answer),) = found.items()
     assert answer["Body"] == b"".join(sent)
     assert re.search(r"-\d+\"?$", answer["ETag"]), f"not a multipart object: {answer['ETag']}"

@@ -24,7 +24,7 @@ def lines(server):
 
 def stream_to(server, **options):
     options = {"buffering": {"size": "5MiB", "interval": "1s"}, **options}
-    return {"s": {"destinations": [harness.bucket("b", server, **options)]}}
+    return {"s": {"destinations": [harness.bucket("bucket", server, **options)]}}
 
 
 def put_lines(daemon, first, count):
@@ -76,10 +76,10 @@ def test_a_cut_in_the_middle_of_a_part_leaves_one_whole_object(daemon, faulty):
 
 
 def test_a_server_that_was_away_gets_everything_once(daemon, s3_server):
-    s3_server.client().create_bucket(Bucket="b")
+    s3_server.client().create_bucket(Bucket="bucket")
     d = daemon(stream_to(s3_server), aws=harness.outgoing())
     put_lines(d, 0, 50)
-    harness.delivered_to_s3(d, "s", s3_server, "b", 50 * 12)
+    harness.delivered_to_s3(d, "s", s3_server, "bucket", 50 * 12)
     s3_server.stop()
     for batch in range(1, 5):
         put_lines(d, 50 * batch, 50)
@@ -87,7 +87,7 @@ def test_a_server_that_was_away_gets_everything_once(daemon, s3_server):
     d.kill()
     d.start()
     s3_server.start()
-    found = harness.delivered_to_s3(d, "s", s3_server, "b", 250 * 12)
+    found = harness.delivered_to_s3(d, "s", s3_server, "bucket", 250 * 12)
     content = b"".join(answer["Body"] for answer in found.values())
     assert collections.Counter(content.splitlines()) == expected(250)
 
@@ -104,10 +104,10 @@ def test_a_missing_bucket_is_said_and_goes_on_when_it_is_made(daemon, s3_server)
     assert "404" in text and "PutObject" in text, text
     assert "held" in d.log()
     put_lines(d, 10, 10)
-    s3_server.client().create_bucket(Bucket="b")
+    s3_server.client().create_bucket(Bucket="bucket")
     # No flush, no reload: by itself.
     harness.wait_for(
-        lambda: sum(len(a["Body"]) for a in s3_server.objects("b").values()) == 20 * 12,
+        lambda: sum(len(a["Body"]) for a in s3_server.objects("bucket").values()) == 20 * 12,
         "it goes on by itself",
         timeout=90,
         pause=0.5,
@@ -119,7 +119,7 @@ def test_one_dead_destination_does_not_hold_back_the_other(daemon, faulty, tmp_p
     faulty.mode = "forbidden"
     folder = tmp_path / "bucket"
     destinations = [
-        harness.bucket("b", faulty, buffering={"size": "5MiB", "interval": "1s"}),
+        harness.bucket("bucket", faulty, buffering={"size": "5MiB", "interval": "1s"}),
         {"name": "second", **harness.local(folder, buffering={"size": "5MiB", "interval": "1s"})},
     ]
     d = daemon({"s": {"destinations": destinations}}, aws=harness.outgoing())
