@@ -222,6 +222,9 @@ impl Ranges {
 
     /// True when no position of `start..end` is in the set.
     pub fn is_disjoint(&self, start: u64, end: u64) -> bool {
+        if start >= end {
+            return true;
+        }
         let first = self.0.partition_point(|&(_, e)| e <= start);
         self.0.get(first).is_none_or(|&(s, _)| s >= end)
     }

@@ -1,6 +1,6 @@
 //! A small client of the daemon's own endpoints, signed like the Firehose API.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -16,6 +16,8 @@ use hyper::body::Bytes;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+
+use crate::env::{Clock, SystemClock};
 
 /// Time for an answer. Flushing waits for the destination, so it is generous.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -159,7 +161,7 @@ fn sign_request<B>(
         .identity(&identity)
         .region(region)
         .name("firehose")
-        .time(SystemTime::now())
+        .time(UNIX_EPOCH + Duration::from_millis(SystemClock::default().now_ms().max(0) as u64))
         .settings(SigningSettings::default())
         .build()?
         .into();

@@ -128,16 +128,21 @@ impl Shipments {
     }
 
     /// Takes note that a shipment arrived. Not synced: should it be lost, the shipment is built
-    /// again under its key and overwrites itself. Blocking.
+    /// again under its key and overwrites itself. Only what it left out must not be lost. Blocking.
     pub fn settle(&mut self, id: u64, except: Ranges) -> io::Result<()> {
         mark_settled(&mut self.live, id, &except);
-        self.append(&Line::Settled { id, except })
+        let must_last = !except.is_empty();
+        self.append(&Line::Settled { id, except })?;
+        if must_last { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Forgets settled shipments below the durable cursor. Blocking.
+    /// Forgets shipments that the durable cursor has passed. One that it has entered arrived
+    /// whole, even if that note was lost in a crash: what a shipment leaves out is noted durably.
+    /// Blocking.
     pub fn forget_below(&mut self, cursor: u64) -> io::Result<()> {
         self.live.retain(|_, (planned, settled)| {
-            !*settled || planned.positions.bounds().is_some_and(|(_, end)| end > cursor)
+            let Some((start, end)) = planned.positions.bounds() else { return false };
+            if *settled { end > cursor } else { start >= cursor }
         });
         if self.entries > limits::LEDGER_COMPACT_ENTRIES && self.entries > 4 * self.live.len() {
             let (file, len) = rewrite(&self.env, &self.path, &self.live)?;
@@ -260,6 +265,21 @@ mod tests {
             drop(shipments);
             assert_eq!(Shipments::open(&path, &env).unwrap().unsettled().len(), 2);
         }
+    }
+
+    #[test]
+    fn a_shipment_that_the_cursor_has_entered_is_not_sent_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let env = Env::real();
+        let mut shipments = Shipments::open(&path, &env).unwrap();
+        shipments.plan(planned(0, 10)).unwrap();
+        shipments.plan(planned(10, 20)).unwrap();
+        let left_out = shipments.plan(planned(20, 30)).unwrap();
+        shipments.settle(left_out, Ranges::of(22, 23)).unwrap();
+        shipments.forget_below(22).unwrap();
+        assert_eq!(shipments.unsettled(), vec![]);
+        assert_eq!(shipments.settled_positions().within(22, 30), Ranges::of(23, 30));
     }
 
     #[test]

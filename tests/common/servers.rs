@@ -90,6 +90,10 @@ impl Server {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
                 return true;
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a test's own thread, between two looks"
+            )]
             thread::sleep(Duration::from_millis(20));
         }
         false
