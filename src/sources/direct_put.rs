@@ -1,15 +1,20 @@
 //! Direct PUT: records come in by PutRecord and PutRecordBatch.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Throttle;
 use crate::{
     env::Env,
-    record::{Position, Put},
+    limits,
+    record::{CallId, Position, Put},
     seams::{AppendError, Inlet, Source},
     telemetry::StreamMetrics,
 };
@@ -36,8 +41,31 @@ pub enum PutError {
 pub struct DirectPut {
     inlet: ArcSwapOption<OpenInlet>,
     throttle: ArcSwap<Throttle>,
+    /// What became of recent calls while the stream has limits: a call that comes again must not
+    /// be measured against them again.
+    answered: Mutex<Answered>,
     metrics: StreamMetrics,
     env: Env,
+}
+
+/// Recent calls with their answers, up to a number of them.
+#[derive(Default)]
+struct Answered {
+    answers: HashMap<CallId, Accepted>,
+    order: VecDeque<CallId>,
+}
+
+impl Answered {
+    fn insert(&mut self, call: CallId, accepted: Accepted) {
+        if self.answers.insert(call, accepted).is_none() {
+            self.order.push_back(call);
+        }
+        if self.order.len() > limits::THROTTLED_CALLS_REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.answers.remove(&oldest);
+        }
+    }
 }
 
 struct OpenInlet {
@@ -49,7 +77,8 @@ struct OpenInlet {
 impl DirectPut {
     pub fn new(throttle: Throttle, metrics: StreamMetrics, env: Env) -> Self {
         let throttle = ArcSwap::from_pointee(throttle);
-        Self { inlet: ArcSwapOption::empty(), throttle, metrics, env }
+        let answered = Mutex::default();
+        Self { inlet: ArcSwapOption::empty(), throttle, answered, metrics, env }
     }
 
     /// Other limits from now on.
@@ -57,20 +86,37 @@ impl DirectPut {
         self.throttle.store(Arc::new(throttle));
     }
 
-    /// Stores the records that fit into the stream's limits: durable on Ok.
-    pub async fn put(&self, mut put: Put) -> Result<Accepted, PutError> {
+    /// Stores the records that fit into the stream's limits: durable on Ok. Goes on to its end
+    /// also when the caller goes away.
+    pub async fn put(self: &Arc<Self>, put: Put) -> Result<Accepted, PutError> {
         let open = self.inlet.load_full().ok_or(AppendError::Closed)?;
-        let _under_way = open.tracker.token();
-        let records = put.records() as u64;
+        let source = self.clone();
+        let under_way = open.tracker.clone();
+        let stored = under_way.spawn(async move { source.store(open.inlet.as_ref(), put).await });
+        stored.await.unwrap_or_else(|error| {
+            let cause = format!("storing a put ended unexpectedly: {error}");
+            Err(AppendError::Failed(cause.into()).into())
+        })
+    }
+
+    async fn store(&self, inlet: &dyn Inlet, mut put: Put) -> Result<Accepted, PutError> {
         put.arrival_ms = self.env.clock.now_ms();
-        let admitted = self.throttle.load().admit(&put.lengths, self.env.clock.monotonic());
+        let throttle = self.throttle.load_full();
+        if throttle.is_unlimited() {
+            let first = self.append(inlet, put).await?;
+            return Ok(Accepted { first, refused: Vec::new() });
+        }
+        let call = put.call;
+        let known = call.and_then(|call| self.answered.lock().answers.get(&call).cloned());
+        if let Some(accepted) = known {
+            self.metrics.repeated_put_requests.inc();
+            return Ok(accepted);
+        }
+        let records = put.records() as u64;
+        let admitted = throttle.admit(&put.lengths, self.env.clock.monotonic());
         let refused = match admitted {
-            Ok(refused) if refused.len() as u64 == records && records > 0 => {
-                self.metrics.throttled_records.inc_by(records);
-                return Err(PutError::Throttled);
-            }
-            Ok(refused) => refused,
-            Err(()) => {
+            Ok(refused) if (refused.len() as u64) < records => refused,
+            _ => {
                 self.metrics.throttled_records.inc_by(records);
                 return Err(PutError::Throttled);
             }
@@ -79,19 +125,27 @@ impl DirectPut {
             // What is left is another body than the one that a repetition would carry.
             put = without(&put, &refused);
         }
-        let (stored_records, stored_bytes) = (put.records() as u64, put.data.len() as u64);
-        let appended = open.inlet.put(put).await;
-        match appended {
+        let first = self.append(inlet, put).await?;
+        self.metrics.throttled_records.inc_by(refused.len() as u64);
+        let accepted = Accepted { first, refused };
+        if let Some(call) = call {
+            self.answered.lock().insert(call, accepted.clone());
+        }
+        Ok(accepted)
+    }
+
+    async fn append(&self, inlet: &dyn Inlet, put: Put) -> Result<Position, PutError> {
+        let (records, bytes) = (put.records() as u64, put.data.len() as u64);
+        match inlet.put(put).await {
+            Ok(appended) if appended.repeated => {
+                self.metrics.repeated_put_requests.inc();
+                Ok(appended.first)
+            }
             Ok(appended) => {
-                self.metrics.throttled_records.inc_by(refused.len() as u64);
-                if appended.repeated {
-                    self.metrics.repeated_put_requests.inc();
-                } else {
-                    self.metrics.incoming_put_requests.inc();
-                    self.metrics.incoming_records.inc_by(stored_records);
-                    self.metrics.incoming_bytes.inc_by(stored_bytes);
-                }
-                Ok(Accepted { first: appended.first, refused })
+                self.metrics.incoming_put_requests.inc();
+                self.metrics.incoming_records.inc_by(records);
+                self.metrics.incoming_bytes.inc_by(bytes);
+                Ok(appended.first)
             }
             Err(error) => {
                 if matches!(error, AppendError::Full { .. }) {
@@ -134,7 +188,6 @@ fn without(put: &Put, refused: &[u32]) -> Put {
 mod tests {
     use super::*;
     use crate::{seams::Appended, sources::Limits, telemetry::Metrics};
-    use parking_lot::Mutex;
 
     #[derive(Default)]
     struct Recorder(Mutex<Vec<Put>>);
@@ -151,6 +204,37 @@ mod tests {
         let mut put = Put::default();
         records.iter().for_each(|record| put.push(record));
         put
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_cut_by_the_limits_is_stored_once() {
+        let limits = Limits { records_per_second: Some(2), ..Limits::default() };
+        let (source, inlet, stop, running) = opened(limits).await;
+        let mut put = put_of(&[b"a", b"bb", b"c"]);
+        put.call = Some(CallId { digest: [1; 16], body_checksum: 7 });
+        let first = source.put(put.clone()).await.unwrap();
+        assert_eq!(first.refused, vec![2]);
+        assert_eq!(source.put(put).await.unwrap(), first);
+        assert_eq!(inlet.0.lock().len(), 1);
+        stop.cancel();
+        running.await.unwrap();
+    }
+
+    async fn opened(
+        limits: Limits,
+    ) -> (Arc<DirectPut>, Arc<Recorder>, CancellationToken, tokio::task::JoinHandle<()>) {
+        let env = Env::real();
+        let throttle = Throttle::new(limits, env.clock.monotonic());
+        let source = Arc::new(DirectPut::new(throttle, Metrics::new().stream("s"), env));
+        let (inlet, stop) = (Arc::new(Recorder::default()), CancellationToken::new());
+        let running = tokio::spawn({
+            let (source, inlet, stop) = (source.clone(), inlet.clone(), stop.clone());
+            async move { source.run(inlet, stop).await }
+        });
+        while source.inlet.load().is_none() {
+            tokio::task::yield_now().await;
+        }
+        (source, inlet, stop, running)
     }
 
     #[tokio::test]

@@ -64,6 +64,10 @@ impl Throttle {
         })))
     }
 
+    pub fn is_unlimited(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Indexes of the records that do not fit, in order; `Err` when the whole request does not.
     pub fn admit(&self, lengths: &[u32], now: Duration) -> Result<Vec<u32>, ()> {
         let Some(buckets) = &self.0 else { return Ok(Vec::new()) };
