@@ -10,7 +10,7 @@ use super::Throttle;
 use crate::{
     env::Env,
     record::{Position, Put},
-    seams::{AppendError, Inlet, Source},
+    seams::{AppendError, Appended, Inlet, Source},
     telemetry::StreamMetrics,
 };
 
@@ -61,41 +61,35 @@ impl DirectPut {
     pub async fn put(&self, mut put: Put) -> Result<Accepted, PutError> {
         let open = self.inlet.load_full().ok_or(AppendError::Closed)?;
         let _under_way = open.tracker.token();
-        let records = put.records() as u64;
+        let records = put.records() as u32;
         put.arrival_ms = self.env.clock.now_ms();
         let admitted = self.throttle.load().admit(&put.lengths, self.env.clock.monotonic());
-        let refused = match admitted {
-            Ok(refused) if refused.len() as u64 == records && records > 0 => {
-                self.metrics.throttled_records.inc_by(records);
+        match admitted {
+            Ok(0) | Err(()) if records > 0 => {
+                self.metrics.throttled_records.inc_by(u64::from(records));
                 return Err(PutError::Throttled);
             }
-            Ok(refused) => refused,
-            Err(()) => {
-                self.metrics.throttled_records.inc_by(records);
-                return Err(PutError::Throttled);
-            }
-        };
-        if !refused.is_empty() {
-            // What is left is another body than the one that a repetition would carry.
-            put = without(&put, &refused);
+            // A part is stored under the identity of the whole call: a repetition is recognised,
+            // and gets the same part as its answer, whatever the limits have room for by then.
+            Ok(admitted) => put.truncate(admitted),
+            Err(()) => return Err(PutError::Throttled),
         }
-        let (stored_records, stored_bytes) = (put.records() as u64, put.data.len() as u64);
-        let appended = open.inlet.put(put).await;
-        match appended {
-            Ok(appended) => {
-                self.metrics.throttled_records.inc_by(refused.len() as u64);
-                if appended.repeated {
+        let stored_bytes = put.data.len() as u64;
+        match open.inlet.put(put).await {
+            Ok(Appended { first, records: stored, repeated }) => {
+                if repeated {
                     self.metrics.repeated_put_requests.inc();
                 } else {
+                    self.metrics.throttled_records.inc_by(u64::from(records - stored));
                     self.metrics.incoming_put_requests.inc();
-                    self.metrics.incoming_records.inc_by(stored_records);
+                    self.metrics.incoming_records.inc_by(u64::from(stored));
                     self.metrics.incoming_bytes.inc_by(stored_bytes);
                 }
-                Ok(Accepted { first: appended.first, refused })
+                Ok(Accepted { first, refused: (stored..records).collect() })
             }
             Err(error) => {
                 if matches!(error, AppendError::Full { .. }) {
-                    self.metrics.throttled_records.inc_by(records);
+                    self.metrics.throttled_records.inc_by(u64::from(records));
                 }
                 Err(error.into())
             }
@@ -115,26 +109,12 @@ impl Source for DirectPut {
     }
 }
 
-/// The put without some of its records. It is a call of its own: never taken for a repetition.
-fn without(put: &Put, refused: &[u32]) -> Put {
-    let mut left = Put { arrival_ms: put.arrival_ms, ..Put::default() };
-    let mut offset = 0;
-    let mut refused = refused.iter().peekable();
-    for (index, &length) in put.lengths.iter().enumerate() {
-        let end = offset + length as usize;
-        if refused.next_if(|&&next| next as usize == index).is_none() {
-            left.push(&put.data[offset..end]);
-        }
-        offset = end;
-    }
-    left
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{seams::Appended, sources::Limits, telemetry::Metrics};
+    use crate::{record::CallId, sources::Limits, telemetry::Metrics};
     use parking_lot::Mutex;
+    use std::time::Duration;
 
     #[derive(Default)]
     struct Recorder(Mutex<Vec<Put>>);
@@ -142,8 +122,13 @@ mod tests {
     #[async_trait]
     impl Inlet for Recorder {
         async fn put(&self, put: Put) -> Result<Appended, AppendError> {
-            self.0.lock().push(put);
-            Ok(Appended { first: Position::START, repeated: false })
+            let mut puts = self.0.lock();
+            let before =
+                puts.iter().find(|before| before.call.is_some() && before.call == put.call);
+            let records = before.unwrap_or(&put).records() as u32;
+            let repeated = before.is_some();
+            puts.push(put);
+            Ok(Appended { first: Position::START, records, repeated })
         }
     }
 
@@ -170,10 +155,15 @@ mod tests {
         while source.inlet.load().is_none() {
             tokio::task::yield_now().await;
         }
-        let accepted = source.put(put_of(&[b"a", b"bb", b"c"])).await.unwrap();
+        let call = CallId { digest: [1; 16], body_checksum: 1 };
+        let put = Put { call: Some(call), ..put_of(&[b"a", b"bb", b"c"]) };
+        let accepted = source.put(put.clone()).await.unwrap();
         assert_eq!(accepted.refused, vec![2]);
         assert_eq!(inlet.0.lock()[0].data, b"abb");
+        assert_eq!(inlet.0.lock()[0].call, Some(call), "of the whole call");
         assert_eq!(source.put(put_of(&[b"d"])).await, Err(PutError::Throttled));
+        source.set_throttle(Throttle::new(Limits::default(), Duration::ZERO));
+        assert_eq!(source.put(put).await.unwrap(), accepted, "repeated when there is room");
 
         stop.cancel();
         running.await.unwrap();
