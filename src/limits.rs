@@ -91,9 +91,6 @@ pub const GROUP_COMMIT_BYTES: usize = 16 * MIB as usize;
 /// Calls remembered to recognise a retried one, per stream. SDKs retry within seconds; at 5,000
 /// calls a second this is 13 s, at ordinary rates hours.
 pub const CALLS_REMEMBERED: usize = 65_536;
-/// Calls of a stream with throughput limits whose answers are remembered, so that a retried one
-/// is not measured again. SDKs retry within seconds.
-pub const THROTTLED_CALLS_REMEMBERED: usize = 4096;
 /// How much of the journal's tail is read again at start to fill that window.
 pub const CALLS_TAIL_BYTES: u64 = 2 * SEGMENT_BYTES;
 /// Disk space that is left alone: the daemon's small files must still be written when a stream

@@ -122,6 +122,13 @@ impl Put {
         self.lengths.push(record.len() as u32);
         self.data.extend_from_slice(record);
     }
+
+    /// Leaves the first `records` records.
+    pub fn truncate(&mut self, records: usize) {
+        self.lengths.truncate(records);
+        let bytes = self.lengths.iter().map(|&length| length as usize).sum();
+        self.data.truncate(bytes);
+    }
 }
 
 /// The records of one put as the journal hands them out. `data` is shared, never copied.

@@ -48,6 +48,8 @@ pub trait Source: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     pub first: Position,
+    /// How many records lie there: of a repeated call as many as its first attempt stored.
+    pub records: u32,
     /// True when this very call had been stored before and was not stored again.
     pub repeated: bool,
 }

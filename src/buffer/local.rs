@@ -189,7 +189,7 @@ impl Journal for LocalJournal {
         }
         if put.lengths.is_empty() {
             let first = *self.shared.tail.borrow();
-            return Ok(Appended { first, repeated: false });
+            return Ok(Appended { first, records: 0, repeated: false });
         }
         let (answer, waiting) = oneshot::channel();
         self.shared.queue.push(put, encrypted, answer).await?;

@@ -7,7 +7,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Options, calls::Calls, check_put, frame, new_id};
+use super::{
+    Options,
+    calls::{Calls, Place},
+    check_put, frame, new_id,
+};
 use crate::{
     limits,
     record::{Frame, Position, Put},
@@ -95,18 +99,19 @@ impl Journal for MemoryJournal {
             return Err(AppendError::Closed);
         }
         if put.lengths.is_empty() {
-            return Ok(Appended { first, repeated: false });
+            return Ok(Appended { first, records: 0, repeated: false });
         }
-        if let Some(sequence) = put.call.and_then(|call| state.calls.get(&call)) {
-            return Ok(Appended { first: Position::new(0, sequence), repeated: true });
+        if let Some(Place { first, records }) = put.call.and_then(|call| state.calls.get(&call)) {
+            return Ok(Appended { first: Position::new(0, first), records, repeated: true });
         }
         let bytes = footprint(put.lengths.len(), put.data.len());
         if state.used_bytes + bytes > state.max_bytes {
             let (used_bytes, max_bytes) = (state.used_bytes, state.max_bytes);
             return Err(AppendError::Full { used_bytes, max_bytes });
         }
+        let records = put.lengths.len() as u32;
         if let Some(call) = put.call {
-            state.calls.insert(call, first.sequence);
+            state.calls.insert(call, Place { first: first.sequence, records });
         }
         let Put { lengths, data, arrival_ms, .. } = put;
         let frame = Frame { first, arrival_ms, lengths, data: Bytes::from(data) };
@@ -114,7 +119,7 @@ impl Journal for MemoryJournal {
         state.used_bytes += bytes;
         state.frames.push_back(frame);
         self.tail.send_replace(Position::new(0, state.next));
-        Ok(Appended { first, repeated: false })
+        Ok(Appended { first, records, repeated: false })
     }
 
     fn tail(&self) -> watch::Receiver<Position> {

@@ -26,7 +26,7 @@
 use std::io::{self, IoSlice};
 
 use super::{
-    calls::Calls,
+    calls::{Calls, Place},
     frame::Identity,
     segment::{self, HeaderState, Segment},
     walk::{Bounds, Step, Walk},
@@ -148,7 +148,7 @@ pub fn scan(
                 scan.end = header.end();
                 scan.sound_len = walk.offset;
                 if let Some(call) = header.call {
-                    calls.insert(call, header.first);
+                    calls.insert(call, Place { first: header.first, records: header.records });
                 }
             }
             Step::Damaged { first, end } => suspect.push((first, end)),
@@ -173,7 +173,7 @@ pub fn collect_calls(
         match walk.step(u64::MAX, 0)? {
             Step::Passed { header } | Step::Frame { header, .. } => {
                 if let Some(call) = header.call {
-                    calls.insert(call, header.first);
+                    calls.insert(call, Place { first: header.first, records: header.records });
                 }
             }
             Step::Damaged { .. } => {}

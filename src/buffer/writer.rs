@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    calls::Calls,
+    calls::{Calls, Place},
     frame,
     options::Durability,
     queue::{Answer, Request},
@@ -49,7 +49,7 @@ struct Placed {
 struct Group {
     placed: Vec<Placed>,
     /// Retried calls whose first attempt is in this group.
-    repeats: Vec<(Answer, u64)>,
+    repeats: Vec<(Answer, Place)>,
     bytes: u64,
 }
 
@@ -91,11 +91,11 @@ impl Writer {
             answer(request.answer, Err(AppendError::Failed(Arc::clone(cause))));
             return;
         }
-        if let Some(first) = request.put.call.and_then(|call| self.calls.get(&call)) {
-            if first >= self.stored {
-                self.group.repeats.push((request.answer, first));
+        if let Some(place) = request.put.call.and_then(|call| self.calls.get(&call)) {
+            if place.first >= self.stored {
+                self.group.repeats.push((request.answer, place));
             } else {
-                answer(request.answer, Ok(appended(first, true)));
+                answer(request.answer, Ok(appended(place, true)));
             }
             return;
         }
@@ -122,7 +122,7 @@ impl Writer {
             _ => None,
         };
         if let Some(call) = put.call {
-            self.calls.insert(call, first);
+            self.calls.insert(call, Place { first, records: put.lengths.len() as u32 });
         }
         self.next += put.lengths.len() as u64;
         Ok((first, sealed))
@@ -243,10 +243,12 @@ impl Writer {
             Ok(()) => {
                 self.stored = self.next;
                 for placed in group.placed {
-                    answer(placed.request.answer, Ok(appended(placed.first, false)));
+                    let records = placed.request.put.lengths.len() as u32;
+                    let place = Place { first: placed.first, records };
+                    answer(placed.request.answer, Ok(appended(place, false)));
                 }
-                for (waiting, first) in group.repeats {
-                    answer(waiting, Ok(appended(first, true)));
+                for (waiting, place) in group.repeats {
+                    answer(waiting, Ok(appended(place, true)));
                 }
             }
             Err(error) => {
@@ -340,8 +342,9 @@ fn trim(active: &Active) {
     }
 }
 
-fn appended(first: u64, repeated: bool) -> Appended {
-    Appended { first: Position::new(0, first), repeated }
+fn appended(place: Place, repeated: bool) -> Appended {
+    let Place { first, records } = place;
+    Appended { first: Position::new(0, first), records, repeated }
 }
 
 fn answer(waiting: Answer, result: Result<Appended, AppendError>) {

@@ -31,7 +31,8 @@ pub struct Connection {
     /// URL of the daemon. With https the machine's certificates are trusted; SSL_CERT_FILE names
     /// others.
     #[arg(
-        long,
+        long = "endpoint-url",
+        visible_alias = "endpoint",
         value_name = "URL",
         default_value = "http://127.0.0.1:4573",
         env = "STANDPIPE_ENDPOINT"
@@ -64,7 +65,7 @@ impl Connection {
 
     /// Fails at once where nothing listens, instead of after many retries.
     pub async fn reach(&self) -> anyhow::Result<()> {
-        let host = self.endpoint.host().context("--endpoint names no host")?;
+        let host = self.endpoint.host().context("--endpoint-url names no host")?;
         let https = self.endpoint.scheme_str() == Some("https");
         let port = self.endpoint.port_u16().unwrap_or(if https { 443 } else { 80 });
         let address = (host.trim_matches(['[', ']']), port);
@@ -75,7 +76,7 @@ impl Connection {
             .and_then(|connected| connected.map_err(anyhow::Error::new))
             .with_context(|| {
                 format!(
-                    "cannot reach {}: is the daemon running, and is this its --endpoint?",
+                    "cannot reach {}: is the daemon running, and is this its --endpoint-url?",
                     self.endpoint
                 )
             })?;

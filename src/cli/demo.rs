@@ -5,6 +5,7 @@ use std::{
     io::Read,
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
     time::Duration,
 };
@@ -17,8 +18,9 @@ use aws_sdk_firehose::{
     types::Record,
 };
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::{samples, serve::Serving};
+use super::{INTERRUPTED, samples, serve::Serving};
 use crate::{
     api::backend::Backend,
     batch::Buffering,
@@ -65,11 +67,19 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if !arguments.listen.ip().is_loopback() {
         bail!("the demonstration listens on loopback only: its keys are known to everyone");
     }
-    super::runtime()?.block_on(demonstrate(arguments))?;
-    Ok(ExitCode::SUCCESS)
+    super::runtime()?.block_on(demonstrate(arguments))
 }
 
-async fn demonstrate(arguments: Arguments) -> anyhow::Result<()> {
+async fn demonstrate(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    // Told to stop at any moment, it leaves by the same way: the temporary folder goes with it.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = pin!(async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    });
     let temporary = match arguments.dir {
         Some(_) => None,
         None => Some(tempfile::tempdir().context("no temporary folder can be made")?),
@@ -85,16 +95,19 @@ async fn demonstrate(arguments: Arguments) -> anyhow::Result<()> {
     println!("standpipe {} listens on http://{}", super::VERSION, serving.address);
     println!("stream {STREAM:?} delivers to {}\n", bucket.display());
 
-    let told = tell(&serving, &bucket).await;
-    if told.is_ok() {
+    let told = tokio::select! {
+        told = tell(&serving, &bucket) => told.map(|()| true),
+        () = &mut stop => Ok(false),
+    };
+    if matches!(told, Ok(true)) {
         println!("{}", next_steps(serving.address));
         if arguments.keep_running {
             println!("Running until Ctrl-C; the keys are {ACCESS_KEY_ID} / {SECRET_ACCESS_KEY}.");
-            tokio::signal::ctrl_c().await?;
+            stop.await;
         }
     }
     serving.shut_down().await;
-    told
+    Ok(if told? { ExitCode::SUCCESS } else { ExitCode::from(INTERRUPTED) })
 }
 
 /// The demonstration itself: send, wait, show.
@@ -260,7 +273,7 @@ fn next_steps(address: SocketAddr) -> String {
     format!(
         "Go on from here:\n\
          - keep it up:    standpipe demo --keep-running\n\
-         - send by hand:  AWS_ACCESS_KEY_ID={ACCESS_KEY_ID} \
+         - then send:     AWS_ACCESS_KEY_ID={ACCESS_KEY_ID} \
          AWS_SECRET_ACCESS_KEY={SECRET_ACCESS_KEY} aws firehose put-record \\\n\
          \x20                   --endpoint-url http://{address} --region us-east-1 \\\n\
          \x20                   --delivery-stream-name {STREAM} \\\n\

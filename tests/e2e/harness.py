@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -63,7 +64,7 @@ def no_retries(attempts=1):
 class Daemon:
     """`standpipe run` with a configuration of its own."""
 
-    def __init__(self, folder, streams, *, api=None, aws=None, **top):
+    def __init__(self, folder, streams, *, api=None, aws=None, env=None, **top):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -81,6 +82,7 @@ class Daemon:
             "streams": streams,
             **top,
         }
+        self.env = env or {}
         self.process = None
 
     @property
@@ -110,7 +112,8 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "RUST_BACKTRACE": "1"},
+                cwd=self.folder,
+                env={**os.environ, "RUST_BACKTRACE": "1", **self.env},
             )
         if wait:
             self.wait_ready()
@@ -150,8 +153,8 @@ class Daemon:
     def firehose(self, **options):
         return boto3.client(
             "firehose",
-            endpoint_url=self.url,
             **{
+                "endpoint_url": self.url,
                 "region_name": REGION,
                 "aws_access_key_id": ACCESS_KEY,
                 "aws_secret_access_key": SECRET_KEY,
@@ -184,6 +187,12 @@ class Daemon:
         finally:
             connection.close()
 
+    def metrics(self):
+        """All samples of the metrics page."""
+        status, text = self.get("/metrics")
+        assert status == 200, text
+        return Metrics(text)
+
     def command(self, *arguments, **options):
         """Runs another command of the binary and answers its output."""
         done = subprocess.run(
@@ -191,6 +200,41 @@ class Daemon:
         )
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stderr}"
         return done.stdout
+
+
+class Metrics:
+    """A page of metrics as Prometheus reads it."""
+
+    def __init__(self, text):
+        self.text = text
+        self.samples = {}
+        for line in text.splitlines():
+            sample = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+            if sample and not line.startswith("#"):
+                labels = frozenset(re.findall(r'(\w+)="([^"]*)"', sample[2] or ""))
+                self.samples[sample[1], labels] = float(sample[3])
+
+    def __getitem__(self, key):
+        """`metrics["standpipe_x", {"stream": "s"}]`; a sample that is not there is a mistake."""
+        name, labels = key
+        return self.samples[name, frozenset(labels.items())]
+
+    def ledger(self, stream, destination, kind="delivery_to_s3"):
+        """What came in, and what became of it at one destination."""
+        of_stream = {"stream": stream}
+        of_both = {**of_stream, "destination": destination}
+        came = (
+            self["standpipe_incoming_records_total", of_stream]
+            + self["standpipe_backlog_at_start_records", of_both]
+        )
+        became = {
+            "delivered": self[f"standpipe_{kind}_records_total", of_both],
+            "failed": self["standpipe_failed_records_total", of_both],
+            "dropped": self["standpipe_dropped_records_total", of_both],
+            "damaged": self["standpipe_damaged_records_total", of_both],
+            "backlog": self["standpipe_backlog_records", of_both],
+        }
+        return came, became
 
 
 def local(folder, **options):
@@ -214,6 +258,20 @@ def bucket(name, server, **options):
             "buffering": {"size": "5MiB", "interval": "900s"},
             **options,
         }
+    }
+
+
+def aws_environment(url, **more):
+    """The environment of a client process, with keys that the daemon takes."""
+    return {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "STANDPIPE_ENDPOINT": url,
+        **more,
     }
 
 

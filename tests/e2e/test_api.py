@@ -189,6 +189,10 @@ def test_encryption_keeps_plain_bytes_off_the_disk(served, s3_server):
     kept = [p.read_bytes() for p in data.rglob("*") if p.is_file()]
     assert kept and not any(marker in content for content in kept)
 
+    # The key survives a crash, and so does the state.
+    served.kill()
+    served.start()
+    assert status() == "ENABLED"
     client.stop_delivery_stream_encryption(DeliveryStreamName="made")
     harness.wait_for(lambda: status() == "DISABLED", "DISABLED")
     answer = client.put_record(DeliveryStreamName="made", Record={"Data": b"plain"})
@@ -214,6 +218,28 @@ def test_streams_made_by_the_api_survive_a_restart(served, s3_server):
     found = harness.delivered_to_s3(served, "made", s3_server, "bucket", 11, read)
     contents = sorted(read(a["Body"]) for a in found.values())
     assert contents in ([b"beforeafter"], [b"after", b"before"])
+
+
+def test_changes_by_the_api_survive_a_kill(served):
+    client = served.firehose()
+    for name in ["stays", "goes"]:
+        create(client, name)
+    client.update_destination(
+        DeliveryStreamName="stays",
+        CurrentDeliveryStreamVersionId="1",
+        DestinationId="destinationId-000000000001",
+        ExtendedS3DestinationUpdate={"Prefix": "other/"},
+    )
+    client.delete_delivery_stream(DeliveryStreamName="goes")
+    harness.wait_for(
+        lambda: client.list_delivery_streams()["DeliveryStreamNames"] == ["stays"], "it is deleted"
+    )
+    before = description(client, "stays")
+    served.kill()
+    served.start()
+    assert client.list_delivery_streams()["DeliveryStreamNames"] == ["stays"]
+    assert description(client, "stays") == before
+    assert before["VersionId"] == "2"
 
 
 def test_delete(served):

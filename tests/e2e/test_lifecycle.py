@@ -1,6 +1,5 @@
 """Starting, stopping, reloading, flushing; what the commands and the pages say."""
 
-import os
 import signal
 import subprocess
 
@@ -11,15 +10,7 @@ import harness
 
 
 def aws_environment(daemon):
-    return {
-        **os.environ,
-        "AWS_ACCESS_KEY_ID": harness.ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": harness.SECRET_KEY,
-        "AWS_DEFAULT_REGION": harness.REGION,
-        "AWS_REGION": harness.REGION,
-        "STANDPIPE_ENDPOINT": daemon.url,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    return harness.aws_environment(daemon.url)
 
 
 def put(daemon, data, stream="s"):
@@ -183,34 +174,6 @@ def test_pages(daemon, tmp_path):
     assert d.get("/nothing")[0] in {403, 404}
 
 
-def test_aws_cli(daemon, tmp_path):
-    folder = tmp_path / "bucket"
-    d = daemon({"s": {"destinations": [harness.local(folder)]}})
-
-    def aws(*arguments):
-        done = subprocess.run(
-            ["aws", "firehose", *arguments, "--endpoint-url", d.url, "--output", "json"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env=aws_environment(d),
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    # Version 1 of the CLI takes blobs as they are.
-    assert "RecordId" in aws(
-        "put-record", "--delivery-stream-name", "s", "--record", '{"Data":"from the cli\\n"}'
-    )
-    assert '"FailedPutCount": 0' in aws(
-        "put-record-batch", "--delivery-stream-name", "s", "--records", "Data=one", "Data=two"
-    )
-    assert "ACTIVE" in aws("describe-delivery-stream", "--delivery-stream-name", "s")
-    assert '"s"' in aws("list-delivery-streams")
-    found = harness.delivered(d, "s", folder, 19)
-    assert b"".join(found.values()) == b"from the cli\nonetwo"
-
-
 def test_send(daemon, tmp_path):
     folder = tmp_path / "bucket"
     d = daemon({"s": {"destinations": [harness.local(folder)]}})
@@ -221,3 +184,28 @@ def test_send(daemon, tmp_path):
     found = harness.delivered(d, "s", folder, len(lines))
     arrived = sorted(b"".join(found.values()).decode().splitlines())
     assert arrived == sorted(lines.splitlines())
+
+
+def test_send_from_stdin(daemon, tmp_path):
+    folder = tmp_path / "bucket"
+    d = daemon({"s": {"destinations": [harness.local(folder)]}})
+    lines = "".join(f"line {n}\n" for n in range(777))
+    for arguments in [["send", "s"], ["send", "s", "-", "--endpoint-url", d.url]]:
+        d.command(*arguments, input=lines, env=aws_environment(d))
+    found = harness.delivered(d, "s", folder, 2 * len(lines))
+    arrived = sorted(b"".join(found.values()).decode().splitlines())
+    assert arrived == sorted(2 * lines.splitlines())
+
+
+def test_send_to_a_stream_that_is_not_there_says_so(daemon, tmp_path):
+    d = daemon({"s": {"destinations": [harness.local(tmp_path / "bucket")]}})
+    done = subprocess.run(
+        [harness.BINARY, "send", "unknown"],
+        input="x\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=aws_environment(d),
+    )
+    assert done.returncode == 1
+    assert "unknown" in done.stderr and "not found" in done.stderr, done.stderr

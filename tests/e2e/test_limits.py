@@ -104,27 +104,70 @@ def test_broken_bodies_are_the_clients_fault(served, body):
 
 
 def test_throughput_limits_refuse_what_is_over(daemon, tmp_path):
+    # A second's worth is there at the start, and nothing to speak of comes after it.
+    folder = tmp_path / "bucket"
+    throughput = {"records_per_second": 10, "requests_per_second": 1000}
+    d = daemon({"s": {"throughput": throughput, "destinations": [harness.local(folder)]}})
+    records = [{"Data": b"%04d" % n} for n in range(500)]
+    answer = d.firehose().put_record_batch(DeliveryStreamName="s", Records=records)
+    entries = answer["RequestResponses"]
+    taken = [record["Data"] for record, entry in zip(records, entries) if "RecordId" in entry]
+    failed = [entry for entry in entries if "RecordId" not in entry]
+    assert len(taken) == 10 and len(failed) == answer["FailedPutCount"] == 490
+    assert {entry["ErrorCode"] for entry in failed} == {"ServiceUnavailableException"}
+    assert all(entry["ErrorMessage"] for entry in failed)
+    found = harness.delivered(d, "s", folder, 40)
+    assert b"".join(found.values()) == b"".join(taken)
+    assert d.metrics()["standpipe_throttled_records_total", {"stream": "s"}] == 490
+
+
+def test_a_request_over_the_limit_is_refused_whole(daemon, tmp_path):
     stream = {
-        "throughput": {"records_per_second": 10},
+        "throughput": {"requests_per_second": 1},
         "destinations": [harness.local(tmp_path / "bucket")],
     }
-    client = daemon({"s": stream}).firehose()
-    taken, refused_entries = 0, 0
-    for _ in range(5):
+    d = daemon({"s": stream})
+    client = d.firehose()
+    put = lambda: client.put_record(DeliveryStreamName="s", Record={"Data": b"x"})  # noqa: E731
+
+    def refused():
         try:
-            answer = client.put_record_batch(
-                DeliveryStreamName="s", Records=[{"Data": b"x"}] * 10
-            )
+            put()
+            return False
         except ClientError as error:
-            assert error.response["Error"]["Code"] == "ServiceUnavailableException"
-            refused_entries += 10
-            continue
-        failed = [e for e in answer["RequestResponses"] if "ErrorCode" in e]
-        assert len(failed) == answer["FailedPutCount"]
-        assert {e["ErrorCode"] for e in failed} <= {"ServiceUnavailableException"}
-        refused_entries += len(failed)
-        taken += 10 - len(failed)
-    assert taken >= 1 and refused_entries >= 1
+            answer = error.response
+            assert answer["Error"]["Code"] == "ServiceUnavailableException"
+            return answer["ResponseMetadata"]["HTTPStatusCode"] in {500, 503}
+
+    harness.wait_for(refused, "a request is refused", pause=0)
+    # The retries of an SDK get through.
+    patient = d.firehose(config=harness.no_retries(10))
+    assert patient.put_record(DeliveryStreamName="s", Record={"Data": b"x"})["RecordId"]
+
+
+def test_a_repeated_call_over_the_limit_is_stored_once(daemon, tmp_path):
+    """The first attempt was taken in part; its answer got lost, and the SDK sends it again."""
+    folder = tmp_path / "bucket"
+    throughput = {"records_per_second": 10}
+    d = daemon({"s": {"throughput": throughput, "destinations": [harness.local(folder)]}})
+    records = [{"Data": base64.b64encode(b"%04d" % n).decode()} for n in range(15)]
+    body = json.dumps({"DeliveryStreamName": "s", "Records": records}).encode()
+    headers = {**headers_of("PutRecordBatch"), "amz-sdk-invocation-id": "the same call"}
+
+    def attempt():
+        status, text = d.signed("POST", "/", body, headers)
+        return json.loads(text) if status == 200 else None
+
+    first = attempt()
+    assert first["FailedPutCount"] == 5
+    assert harness.wait_for(attempt, "the second attempt is answered", pause=0.1) == first
+    d.kill()
+    d.start()
+    assert harness.wait_for(attempt, "the third attempt is answered", pause=0.1) == first
+    found = harness.delivered(d, "s", folder, 40)
+    assert b"".join(found.values()) == b"".join(b"%04d" % n for n in range(10))
+    assert d.terminate() == 0
+    assert sum(path.stat().st_size for path in harness.files(folder).values()) == 40
 
 
 def test_a_repeated_call_is_stored_once(served, tmp_path):
@@ -149,3 +192,35 @@ def test_a_repeated_call_is_stored_once(served, tmp_path):
     assert answer["RecordId"] != answers[0]["RecordId"]
     found = harness.delivered(served, "s", tmp_path / "bucket", 8)
     assert b"".join(found.values()) == b"oncemore"
+
+
+def test_a_repeated_batch_is_stored_once_even_after_it_was_delivered(served, tmp_path):
+    folder = tmp_path / "bucket"
+    records = [{"Data": base64.b64encode(b"%04d" % n).decode()} for n in range(300)]
+    body = json.dumps({"DeliveryStreamName": "s", "Records": records}).encode()
+    headers = {**headers_of("PutRecordBatch"), "amz-sdk-invocation-id": "one call"}
+    attempt = lambda: served.signed("POST", "/", body, headers)[1]  # noqa: E731
+    first = attempt()
+    assert '"FailedPutCount":0' in first
+    harness.delivered(served, "s", folder, 1200)
+    assert attempt() == first
+    served.kill()
+    served.start()
+    assert attempt() == first
+    assert served.terminate() == 0
+    served.start()
+    assert attempt() == first
+    assert served.metrics()["standpipe_repeated_put_requests_total", {"stream": "s"}] == 1
+    assert served.metrics()["standpipe_incoming_records_total", {"stream": "s"}] == 0
+    assert served.terminate() == 0
+    assert sum(path.stat().st_size for path in harness.files(folder).values()) == 1200
+
+
+def test_idempotency_key_does_the_same_for_other_clients(served, tmp_path):
+    folder = tmp_path / "bucket"
+    body = json.dumps({"DeliveryStreamName": "s", "Record": {"Data": "b25jZQ=="}}).encode()
+    headers = {**headers_of("PutRecord"), "Idempotency-Key": "mine"}
+    answers = {served.signed("POST", "/", body, headers)[1] for _ in range(3)}
+    assert len(answers) == 1
+    assert served.terminate() == 0
+    assert [path.read_bytes() for path in harness.files(folder).values()] == [b"once"]

@@ -1,0 +1,202 @@
+"""Every example configuration is run, with its addresses, folders and servers put in place."""
+
+import gzip
+import subprocess
+
+import pytest
+import zstandard
+
+import harness
+
+EXAMPLES = harness.REPOSITORY / "examples/config"
+
+
+# Found by the default chain of the AWS SDKs.
+KEYS = {"AWS_ACCESS_KEY_ID": harness.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": harness.SECRET_KEY}
+# Puts a free port where a file leaves the listener at its default.
+LISTEN = {"api:\n": "api:\n  listen: 127.0.0.1:PORT\n"}
+DATA = "/var/lib/standpipe"
+
+
+class Example(harness.Daemon):
+    """The daemon with one of the example files; each change must find what it changes."""
+
+    def __init__(self, folder, name, changes, env=None):
+        super().__init__(folder, {}, env={"STANDPIPE_SECRET": harness.SECRET_KEY, **(env or {})})
+        self.text = (EXAMPLES / name).read_text()
+        for old, new in changes.items():
+            assert old in self.text, f"{name} does not hold {old!r}"
+            self.text = self.text.replace(old, new.replace("PORT", str(self.port)))
+        self.text = self.text.replace(DATA, str(self.folder / "data"))
+
+    def write_config(self):
+        self.config_path.write_text(self.text)
+
+    def firehose(self, **options):
+        return super().firehose(**{"aws_access_key_id": "AKIAEXAMPLE", **options})
+
+    def put(self, stream, *records, **options):
+        answer = self.firehose(**options).put_record_batch(
+            DeliveryStreamName=stream, Records=[{"Data": record} for record in records]
+        )
+        assert answer["FailedPutCount"] == 0
+
+
+@pytest.fixture
+def example(tmp_path, request):
+    made = []
+
+    def make(name, changes, wait=True, **options):
+        made.append(Example(tmp_path / "standpipe", name, changes, **options))
+        return made[-1].start(wait)
+
+    yield make
+    for one in made:
+        one.close()
+        if getattr(request.node, "failed", False):
+            print(one.log()[-6000:])
+
+
+@pytest.fixture
+def moto(tmp_path):
+    """S3, KMS and STS in one server."""
+    port = harness.free_port()
+    with (tmp_path / "moto.log").open("ab") as log:
+        process = subprocess.Popen(
+            [harness.CACHE / "venv/bin/moto_server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=log,
+            stderr=log,
+        )
+    harness.wait_for(lambda: harness.listening(port), "moto listens")
+    server = harness.S3Server(tmp_path / "moto")
+    server.port = port
+    yield server
+    process.kill()
+    process.wait()
+
+
+def delivered(daemon, found, count):
+    """Terminates the daemon, which delivers all that is open, and answers `count` objects."""
+    assert daemon.terminate() == 0
+    objects = found()
+    assert len(objects) == count, sorted(objects)
+    return objects
+
+
+def test_minimal(example, tmp_path):
+    folder = tmp_path / "bucket"
+    d = example("minimal.yaml", {"/tmp/standpipe-bucket": str(folder), **LISTEN})
+    # As its comment says.
+    d.command("send", "clicks", "--anonymous", "--endpoint-url", d.url, input="hello\n")
+    (content,) = delivered(d, lambda: harness.files(folder), 1).values()
+    assert content.read_bytes() == b"hello\n"
+    assert (d.folder / "standpipe-data").is_dir()
+
+
+def test_s3(example, s3_server):
+    s3_server.client().create_bucket(Bucket="my-logs")
+    d = example(
+        "s3.yaml",
+        {
+            "127.0.0.1:4573": "127.0.0.1:PORT",
+            "  region: us-east-1                     # of": f"  endpoint: {s3_server.url}\n"
+            "  region: us-east-1                     # of",
+        },
+        env=KEYS,
+    )
+    d.put("clickstream", b'{"a":1}', b'{"a":2}\n')
+    found = delivered(d, lambda: s3_server.objects("my-logs"), 1)
+    ((key, answer),) = found.items()
+    assert key.startswith("clicks/dt=2") and key.endswith(".gz")
+    assert gzip.decompress(answer["Body"]) == b'{"a":1}\n{"a":2}\n'
+
+
+def test_s3_compatible(example, s3_server):
+    s3_server.client().create_bucket(Bucket="logs")
+    d = example(
+        "s3-compatible.yaml",
+        LISTEN,
+        env={
+            "S3_ENDPOINT": s3_server.url,
+            "S3_ACCESS_KEY": harness.ACCESS_KEY,
+            "S3_SECRET_KEY": harness.SECRET_KEY,
+        },
+    )
+    d.put("logs", b"one\n", b"two\n")
+    ((key, answer),) = delivered(d, lambda: s3_server.objects("logs"), 1).items()
+    assert key.endswith(".zst")
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(answer["Body"]) == b"one\ntwo\n"
+
+
+def test_several_destinations(example, s3_server, tmp_path):
+    for bucket in ["my-lake", "my-raw"]:
+        s3_server.client().create_bucket(Bucket=bucket)
+    archive = tmp_path / "archive"
+    d = example(
+        "several-destinations.yaml",
+        {
+            **LISTEN,
+            "  region: eu-central-1\n": f"  region: us-east-1\n  endpoint: {s3_server.url}\n",
+            "/srv/archive": str(archive),
+        },
+        env=KEYS,
+    )
+    d.put("orders", b"one", b"two")
+    ((key, answer),) = delivered(d, lambda: s3_server.objects("my-lake"), 1).items()
+    assert key.startswith("orders/dt=2") and key.endswith(".json.gz")
+    assert answer.get("ContentEncoding") is None
+    assert gzip.decompress(answer["Body"]) == b"one\ntwo\n"
+    ((key, answer),) = s3_server.objects("my-raw").items()
+    assert key.startswith("orders/2") and gzip.decompress(answer["Body"]) == b"one\ntwo\n"
+    ((key, path),) = harness.files(archive).items()
+    assert key.startswith("orders/2") and key.endswith(".zst")
+    content = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
+    assert content == b"onetwo"
+
+
+def test_tls(example, moto, tmp_path):
+    client = moto.client()
+    client.create_bucket(Bucket="my-audit")
+    secrets = tmp_path / "etc"
+    secrets.mkdir()
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        + ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        + ["-keyout", secrets / "tls.key", "-out", secrets / "tls.crt"],
+        check=True,
+        capture_output=True,
+    )
+    (secrets / "journal.key").write_text("ab" * 32 + "\n")
+    keys = secrets / "credentials.yaml"
+    keys.write_text(f"- {{access_key_id: AKIAAGENT1, secret_access_key: '{harness.SECRET_KEY}'}}\n")
+    keys.chmod(0o600)
+    d = example(
+        "tls.yaml",
+        {
+            "/etc/standpipe": str(secrets),
+            "0.0.0.0:4573": "127.0.0.1:PORT",
+            "aws:\n": f"aws:\n  endpoint: {moto.url}\n  sts_endpoint: {moto.url}\n",
+        },
+        # The page of readiness is asked over plain HTTP, which this listener does not speak.
+        wait=False,
+        env=KEYS,
+    )
+    harness.wait_for(lambda: harness.listening(d.port), "the daemon listens")
+    options = {
+        "endpoint_url": f"https://localhost:{d.port}",
+        "verify": str(secrets / "tls.crt"),
+        "aws_access_key_id": "AKIAAGENT1",
+        "region_name": "eu-central-1",
+    }
+    d.put("audit", b"find-me-if-you-can\n", **options)
+    kept = [path.read_bytes() for path in (d.folder / "data").rglob("*") if path.is_file()]
+    assert kept and not any(b"find-me" in content for content in kept)
+    found = d.firehose(**options).describe_delivery_stream(DeliveryStreamName="audit")
+    arn = found["DeliveryStreamDescription"]["DeliveryStreamARN"]
+    assert arn == "arn:aws:firehose:eu-central-1:123456789012:deliverystream/audit"
+    ((key, answer),) = delivered(d, lambda: moto.objects("my-audit"), 1).items()
+    assert key.startswith("audit/2")
+    assert gzip.decompress(answer["Body"]) == b"find-me-if-you-can\n"
+    assert answer["ServerSideEncryption"] == "aws:kms"
+    assert answer["SSEKMSKeyId"].endswith(":key/1234abcd")
