@@ -20,8 +20,19 @@ pub const BODY_BYTES_MAX: usize = 7 * MIB as usize;
 /// Largest body of an operation other than the puts: no configuration comes near it.
 pub const CONTROL_BODY_BYTES_MAX: usize = MIB as usize;
 /// Request bodies being received and decoded at one time, all connections together. More
-/// requests wait (their clients see latency, not an error); a larger value costs memory only.
+/// requests wait (their clients see latency, and an error only after `BODY_WAIT_MAX`); a larger
+/// value costs memory only.
 pub const BODIES_IN_MEMORY_BYTES: usize = 64 * MIB as usize;
+/// The part of that memory that bodies under one access key may hold before they have arrived.
+/// Nothing is proven until then: whoever knows a key's id could otherwise hold all of it.
+pub const BODIES_OF_ONE_KEY_DIVISOR: usize = 2;
+/// The same for the bodies of one peer. Less than a key's, so that one stranger cannot hold what
+/// the true owner of the key needs; behind a proxy all clients are one peer.
+pub const BODIES_OF_ONE_PEER_DIVISOR: usize = 4;
+/// Longest wait for that memory; then the request is answered "Slow down." and its client tries
+/// again later. Longer than a body may be silent while others wait, shorter than the least patient
+/// clients' timeouts.
+pub const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Time to send the request head, and the pause allowed between two pieces of a body. Long
 /// enough for a bad mobile link, short enough that idle openers go away.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,15 +41,20 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 pub const BODY_BYTES_PER_S_MIN: u64 = KIB;
 /// Time a body may take before the pace is looked at.
 pub const BODY_GRACE: Duration = Duration::from_secs(10);
+/// The same while other requests wait for memory that this body holds.
+pub const BODY_GRACE_CROWDED: Duration = Duration::from_secs(1);
 /// The pace while other requests wait for `BODIES_IN_MEMORY_BYTES`: a dozen slow clients must not
 /// hold all of it. An honest mobile link does more.
 pub const BODY_BYTES_PER_S_CROWDED: u64 = 64 * KIB;
 /// What is read and thrown away of a body that was refused unread, so that the client gets to
 /// read the answer instead of a reset. Above it the connection is cut.
 pub const DRAIN_BYTES_MAX: u64 = 64 * MIB;
-/// A request's head, and what an HTTP/1 connection reads at once. Presigned requests with session
-/// tokens stay below 16 KiB.
+/// A request's head in HTTP/2. Presigned requests with session tokens stay below 16 KiB.
 pub const HEAD_BYTES_MAX: usize = 64 * KIB as usize;
+/// What an HTTP/1 connection reads at once, and so the longest head, too. A connection grows up to
+/// it while its reads come back full. Less means more system calls, eight for a body of 1 MB as it
+/// stands; more showed no gain in CPU and is memory that strangers can fill.
+pub const HTTP1_READ_BYTES_MAX: usize = 128 * KIB as usize;
 /// Time for a TLS handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An HTTP/2 connection without a request under way is closed after it. HTTP/1 connections are
@@ -202,7 +218,10 @@ const _: () = {
     assert!((FRAME_BYTES_MAX as u64) < SEGMENT_BYTES);
     assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
     assert!(BATCH_BYTES_MAX / 3 * 4 + BATCH_RECORDS_MAX * 64 < BODY_BYTES_MAX);
-    assert!(BODIES_IN_MEMORY_BYTES >= 2 * BODY_BYTES_MAX);
+    assert!(BODIES_IN_MEMORY_BYTES / BODIES_OF_ONE_PEER_DIVISOR >= 2 * BODY_BYTES_MAX);
+    assert!(BODIES_OF_ONE_KEY_DIVISOR < BODIES_OF_ONE_PEER_DIVISOR);
+    assert!(BODY_GRACE_CROWDED.as_secs() < BODY_WAIT_MAX.as_secs());
+    assert!(HTTP1_READ_BYTES_MAX >= HEAD_BYTES_MAX);
     assert!(PART_BYTES >= 5 * MIB);
     assert!(BUFFER_BYTES_MAX.div_ceil(PART_BYTES) <= 10_000);
     assert!(JOURNAL_BYTES_MIN <= JOURNAL_BYTES_DEFAULT);

@@ -20,7 +20,7 @@ pub fn one(answer: &PutAnswer) -> Result<Vec<u8>, ApiError> {
         return Err(ApiError::unavailable(answer.refusal));
     }
     let mut body = Vec::with_capacity(80);
-    push_id(&mut body, answer.record_ids.id(0));
+    body.extend_from_slice(&Entry::new(answer.record_ids.id(0)).text);
     body.pop();
     push(&mut body, ",\"Encrypted\":");
     push(&mut body, if answer.encrypted { "true}" } else { "false}" });
@@ -37,7 +37,7 @@ pub fn batch(answer: &PutAnswer, records: usize) -> Vec<u8> {
     push(&mut body, ",\"RequestResponses\":[");
     let refusal = refused_entry(answer);
     let mut refused = answer.refused.iter().peekable();
-    let mut accepted = 0;
+    let mut next = Entry::new(answer.record_ids.id(0));
     for index in 0..records {
         if index > 0 {
             body.push(b',');
@@ -45,19 +45,52 @@ pub fn batch(answer: &PutAnswer, records: usize) -> Vec<u8> {
         if refused.next_if(|&&refused| refused as usize == index).is_some() {
             body.extend_from_slice(&refusal);
         } else {
-            push_id(&mut body, answer.record_ids.id(accepted));
-            accepted += 1;
+            body.extend_from_slice(&next.text);
+            next.count_on();
         }
     }
     push(&mut body, "]}");
     body
 }
 
-/// `{"RecordId":"…"}`.
-fn push_id(body: &mut Vec<u8>, id: RecordId) {
-    push(body, "{\"RecordId\":\"");
-    body.extend_from_slice(&id.to_hex());
-    push(body, "\"}");
+/// `{"RecordId":"…"}`, and from there on to that of the following id: the digits of a whole batch
+/// are counted up in place.
+struct Entry {
+    text: [u8; Self::BEFORE.len() + RecordId::HEX_LENGTH + Self::AFTER.len()],
+}
+
+impl Entry {
+    const BEFORE: &[u8] = b"{\"RecordId\":\"";
+    const AFTER: &[u8] = b"\"}";
+    /// Digits of the sequence, the last of an id.
+    const SEQUENCE_DIGITS: usize = 16;
+
+    fn new(id: RecordId) -> Self {
+        let mut text = [0; Self::BEFORE.len() + RecordId::HEX_LENGTH + Self::AFTER.len()];
+        let (before, rest) = text.split_at_mut(Self::BEFORE.len());
+        let (digits, after) = rest.split_at_mut(RecordId::HEX_LENGTH);
+        before.copy_from_slice(Self::BEFORE);
+        digits.copy_from_slice(&id.to_hex());
+        after.copy_from_slice(Self::AFTER);
+        Self { text }
+    }
+
+    fn count_on(&mut self) {
+        let end = Self::BEFORE.len() + RecordId::HEX_LENGTH;
+        for digit in self.text[end - Self::SEQUENCE_DIGITS..end].iter_mut().rev() {
+            match *digit {
+                b'f' => *digit = b'0',
+                b'9' => {
+                    *digit = b'a';
+                    return;
+                }
+                _ => {
+                    *digit += 1;
+                    return;
+                }
+            }
+        }
+    }
 }
 
 fn refused_entry(answer: &PutAnswer) -> Vec<u8> {
@@ -102,6 +135,19 @@ mod tests {
             String::from_utf8(batch(&answer(vec![0, 2]), 4)).unwrap(),
             r#"{"FailedPutCount":2,"Encrypted":false,"RequestResponses":[{"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow \"down\"."},{"RecordId":"ab0000010000000000000000000f"},{"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow \"down\"."},{"RecordId":"ab00000100000000000000000010"}]}"#
         );
+    }
+
+    #[test]
+    fn ids_are_counted_up_as_positions_are() {
+        for first in [0, 0xfff0, 0x9_ffff_ff00, u64::MAX - 600] {
+            let mut ids = answer(vec![]).record_ids;
+            ids.first = Position::new(0x0aff, first);
+            let mut entry = Entry::new(ids.id(0));
+            for index in 0..600 {
+                assert_eq!(entry.text, Entry::new(ids.id(index)).text, "{first} + {index}");
+                entry.count_on();
+            }
+        }
     }
 
     #[test]

@@ -1,37 +1,41 @@
 //! Receiving a body: bounded in size, in memory over all connections, and in time.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Sleep, sleep, timeout},
 };
 
-use super::limits::ServerLimits;
+use super::{
+    limits::ServerLimits,
+    memory::{Memory, Room, Share},
+};
 use crate::{
     limits::DRAIN_BYTES_MAX,
     net::sigv4::{BodyHash, BodyHasher},
 };
 
 /// How often the pace of a silent body is looked at, for it depends on who else waits.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A body that has arrived. Its share of the memory is given back when this is dropped.
 pub struct Received {
     pub bytes: Bytes,
-    pub hash: BodyHash,
-    /// CRC-32C.
-    pub checksum: u32,
+    /// The hash that a signature covers, of a body said to be signed.
+    pub hash: Option<BodyHash>,
     _memory: OwnedSemaphorePermit,
+}
+
+/// Who sends a body, as far as is known before it is there.
+#[derive(Clone, Copy)]
+pub struct Sender<'a> {
+    pub peer: &'a Arc<Share>,
+    /// The key that is said to have signed; `None` where nothing is signed.
+    pub access_key_id: Option<&'a str>,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,125 +46,146 @@ pub enum BodyError {
     TooSlow,
     #[error("the body ended early")]
     Broken,
+    /// There was no room in time; nothing of the body has been read.
+    #[error("Slow down.")]
+    Crowded,
 }
 
-/// The memory that all bodies share.
+/// Receives bodies into the memory that they share.
 pub struct Bodies {
-    memory: Arc<Semaphore>,
-    /// Requests that wait for memory.
-    waiting: AtomicUsize,
+    memory: Memory,
     limits: ServerLimits,
 }
 
 impl Bodies {
     pub fn new(limits: ServerLimits) -> Self {
-        let memory = Arc::new(Semaphore::new(limits.bodies_in_memory_bytes));
-        Self { memory, waiting: AtomicUsize::new(0), limits }
+        Self { memory: Memory::new(limits.bodies_in_memory_bytes), limits }
+    }
+
+    /// The share of a peer, for its connection to keep.
+    pub fn peer(&self, address: IpAddr) -> Arc<Share> {
+        self.memory.peer(address)
     }
 
     /// Reads a body of at most `max` bytes. Memory is taken first: for the declared length, or
     /// for `max` where none is declared.
-    pub async fn read<B>(&self, mut body: B, max: usize) -> Result<Received, BodyError>
+    pub async fn read<B>(
+        &self,
+        body: &mut B,
+        sender: Sender<'_>,
+        max: usize,
+    ) -> Result<Received, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let declared = declared_length(&body);
+        let declared = declared_length(body);
         if declared.is_some_and(|length| length > max as u64) {
             return Err(BodyError::TooLarge { max });
         }
         let declared = declared.map(|length| length as usize);
-        let mut memory = self.take(declared.unwrap_or(max)).await;
-        let mut hasher = BodyHasher::default();
-        let mut checksum = 0;
+        let Sender { peer, access_key_id } = sender;
+        let room = declared.unwrap_or(max);
+        let room = self.memory.room(&self.limits, peer, access_key_id, room).await?;
+        let mut hasher = access_key_id.map(|_| BodyHasher::default());
         let mut pieces = Pieces::expecting(declared);
-        let started = Instant::now();
-        while let Some(piece) = self.next(&mut body, started, pieces.len()).await? {
+        let mut pace = Pace::new(&self.limits, &room);
+        while let Some(piece) = pace.next(body).await? {
             if pieces.len() + piece.len() > max {
                 return Err(BodyError::TooLarge { max });
             }
-            hasher.update(&piece);
-            checksum = crc32c::crc32c_append(checksum, &piece);
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&piece);
+            }
             pieces.push(piece);
         }
         let bytes = pieces.finish();
-        // Where no length was declared, most of the memory taken is not needed.
-        drop(memory.split(memory.num_permits().saturating_sub(bytes.len())));
-        Ok(Received { bytes, hash: hasher.finish(), checksum, _memory: memory })
+        let hash = hasher.map(BodyHasher::finish);
+        let memory = room.arrived(bytes.len());
+        Ok(Received { bytes, hash, _memory: memory })
     }
+}
 
-    async fn take(&self, bytes: usize) -> OwnedSemaphorePermit {
-        let permits = bytes.min(self.limits.bodies_in_memory_bytes) as u32;
-        if let Ok(memory) = self.memory.clone().try_acquire_many_owned(permits) {
-            return memory;
-        }
-        let _waiting = Waiting::new(&self.waiting);
-        let memory = self.memory.clone().acquire_many_owned(permits).await;
-        memory.expect("the semaphore is never closed")
+/// How fast a body comes.
+struct Pace<'a> {
+    limits: &'a ServerLimits,
+    room: &'a Room,
+    started: Instant,
+    received: usize,
+    /// When the last piece came.
+    heard: Instant,
+    /// The next look. One timer for all pieces, made when one is first waited for.
+    look: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a> Pace<'a> {
+    fn new(limits: &'a ServerLimits, room: &'a Room) -> Self {
+        let started = Instant::now();
+        Self { limits, room, started, received: 0, heard: started, look: None }
     }
 
     /// The next piece, `None` at the end.
-    async fn next<B>(
-        &self,
-        body: &mut B,
-        started: Instant,
-        received: usize,
-    ) -> Result<Option<Bytes>, BodyError>
+    async fn next<B>(&mut self, body: &mut B) -> Result<Option<Bytes>, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let asked = Instant::now();
         loop {
-            let wait = LOOK_INTERVAL.min(self.limits.header_timeout).min(self.limits.body_grace);
-            match timeout(wait, body.frame()).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => return Err(BodyError::Broken),
+            let interval = self.look_interval();
+            let mut frame = body.frame();
+            let frame = tokio::select! {
+                biased;
+                frame = &mut frame => Some(frame),
+                () = elapsed(&mut self.look, interval) => None,
+            };
+            match frame {
+                Some(None) => return Ok(None),
+                Some(Some(Err(_))) => return Err(BodyError::Broken),
                 // Trailers carry nothing for us.
-                Ok(Some(Ok(frame))) => {
+                Some(Some(Ok(frame))) => {
                     if let Ok(piece) = frame.into_data() {
-                        self.check_pace(started, received + piece.len())?;
+                        self.heard = Instant::now();
+                        self.received += piece.len();
+                        self.check(self.heard)?;
                         return Ok(Some(piece));
                     }
                 }
-                Err(_) => {
-                    self.check_pace(started, received)?;
-                    if asked.elapsed() >= self.limits.header_timeout {
+                None => {
+                    let now = Instant::now();
+                    self.check(now)?;
+                    if now.duration_since(self.heard) >= self.limits.header_timeout {
                         return Err(BodyError::TooSlow);
+                    }
+                    if let Some(look) = &mut self.look {
+                        look.as_mut().reset(now + interval);
                     }
                 }
             }
         }
     }
 
-    fn check_pace(&self, started: Instant, received: usize) -> Result<(), BodyError> {
-        let elapsed = started.elapsed();
-        let is_crowded = self.waiting.load(Ordering::Relaxed) > 0;
-        let pace = if is_crowded {
-            self.limits.body_bytes_per_s_crowded
+    fn look_interval(&self) -> Duration {
+        let Self { limits, .. } = self;
+        let grace = limits.body_grace.min(limits.body_grace_crowded);
+        LOOK_INTERVAL.min(limits.header_timeout).min(grace)
+    }
+
+    fn check(&self, now: Instant) -> Result<(), BodyError> {
+        let (grace, bytes_per_s) = if self.room.is_crowded() {
+            (self.limits.body_grace_crowded, self.limits.body_bytes_per_s_crowded)
         } else {
-            self.limits.body_bytes_per_s
+            (self.limits.body_grace, self.limits.body_bytes_per_s)
         };
-        let is_slow = (received as f64) < elapsed.as_secs_f64() * pace as f64;
-        if elapsed > self.limits.body_grace && is_slow {
+        let elapsed = now.duration_since(self.started);
+        let is_slow = (self.received as f64) < elapsed.as_secs_f64() * bytes_per_s as f64;
+        if elapsed > grace && is_slow {
             return Err(BodyError::TooSlow);
         }
         Ok(())
     }
 }
 
-/// Counts a waiting request for as long as it waits, also if its client goes away meanwhile.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Waits for the timer, which is made if there is none yet.
+async fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>, interval: Duration) {
+    timer.get_or_insert_with(|| Box::pin(sleep(interval))).as_mut().await;
 }
 
 /// What has arrived: a body in one piece is never copied.
@@ -233,3 +258,7 @@ where
     // Both ends are the same: the body is dropped.
     let _ = timeout(time, all).await;
 }
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode, Version,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, ORIGIN},
     request::Parts,
 };
@@ -16,10 +16,11 @@ use uuid::Uuid;
 use super::{
     answer,
     backend::Backend,
-    body::{Bodies, BodyError, Received, declared_length, drain},
+    body::{Bodies, BodyError, Received, Sender, declared_length, drain},
     credentials::Credentials,
     decode::{Decoded, PutKind, decode},
     limits::ServerLimits,
+    memory::Share,
     route::{Call, Route, route},
 };
 use crate::{
@@ -79,25 +80,28 @@ impl From<BodyError> for Refusal {
             BodyError::TooLarge { .. } => ("RequestEntityTooLargeException", 413),
             BodyError::TooSlow => ("RequestTimeoutException", 408),
             BodyError::Broken => ("RequestAbortedException", 400),
+            BodyError::Crowded => return ApiError::unavailable(error.to_string()).into(),
         };
         Self { error: ApiError::new(kind, status, error.to_string()), close: true }
     }
 }
 
 impl Handler {
-    /// Answers a request. Every answer has a request id of its own.
-    pub async fn handle(&self, request: Request<Incoming>) -> Answer {
+    /// Answers a request of a connection from `peer`. Every answer has a request id of its own.
+    pub async fn handle(&self, request: Request<Incoming>, peer: &Arc<Share>) -> Answer {
         let mut answer = match route(request.method(), request.uri(), request.headers()) {
             Route::Live => self.live(),
             Route::Ready => self.ready(),
             Route::Metrics => self.metrics(),
-            Route::Signed(call) => self.signed(call, request).await,
+            Route::Signed(call) => self.signed(call, request, peer).await,
             Route::Unknown => {
                 refuse(ApiError::new("UnknownOperationException", 404, "There is nothing here."))
             }
         };
         let mut digits = Uuid::encode_buffer();
-        let id = Uuid::new_v4().hyphenated().encode_lower(&mut digits);
+        // Unique is enough: the system's own random numbers cost a call into the kernel.
+        let random = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes());
+        let id = random.into_uuid().hyphenated().encode_lower(&mut digits);
         if let Ok(id) = HeaderValue::from_str(id) {
             answer.headers_mut().insert(REQUEST_ID, id);
         }
@@ -120,10 +124,13 @@ impl Handler {
         respond(StatusCode::OK, content_type, text.into_bytes())
     }
 
-    async fn signed(&self, call: Call, request: Request<Incoming>) -> Answer {
+    async fn signed(&self, call: Call, request: Request<Incoming>, peer: &Arc<Share>) -> Answer {
         let (head, body) = request.into_parts();
         let result = match self.admit(&call, &head, &body) {
-            Ok((claim, max)) => self.admitted(call, &head, claim, body, max).await,
+            Ok((claim, max)) => match self.receive(&head, claim.as_ref(), peer, body, max).await {
+                Ok(body) => self.received(call, &head, claim, body).await,
+                Err(refusal) => Err(refusal),
+            },
             Err(refusal) => {
                 self.leave_unread(&head, body);
                 Err(refusal)
@@ -166,18 +173,40 @@ impl Handler {
         Ok((Some(claim), max))
     }
 
-    async fn admitted(
+    /// The body, its signature proven.
+    async fn receive(
+        &self,
+        head: &Parts,
+        claim: Option<&Claim>,
+        peer: &Arc<Share>,
+        mut body: Incoming,
+        max: usize,
+    ) -> Result<Received, Refusal> {
+        let access_key_id = claim.map(|claim| claim.access_key_id.as_str());
+        let received = match self.bodies.read(&mut body, Sender { peer, access_key_id }, max).await
+        {
+            Ok(received) => received,
+            Err(error) => {
+                if error == BodyError::Crowded {
+                    self.leave_unread(head, body);
+                }
+                return Err(error.into());
+            }
+        };
+        if let Some(claim) = claim {
+            let hash = received.hash.as_ref().ok_or(SignatureError::Missing)?;
+            claim.verify(signed_head(head), hash)?;
+        }
+        Ok(received)
+    }
+
+    async fn received(
         &self,
         call: Call,
         head: &Parts,
         claim: Option<Claim>,
-        body: Incoming,
-        max: usize,
+        body: Received,
     ) -> Result<Vec<u8>, Refusal> {
-        let body = self.bodies.read(body, max).await?;
-        if let Some(claim) = &claim {
-            claim.verify(signed_head(head), &body.hash)?;
-        }
         let caller = claim.as_ref().map_or("", |claim| claim.access_key_id.as_str());
         let json = match call {
             Call::Put(kind) => return self.put(kind, head, caller, body).await,
@@ -211,7 +240,7 @@ impl Handler {
     ) -> Result<Vec<u8>, Refusal> {
         let Decoded { stream, mut put } = decode(kind, &body.bytes)?;
         put.arrival_ms = self.clock.now_ms();
-        put.call = call_id(kind, head, caller, &stream, body.checksum);
+        put.call = call_id(kind, &head.headers, caller, &stream, &body.bytes);
         let records = put.records();
         // `body` keeps its share of the memory until the records have left it, too.
         let answer = self.backend.put(&stream, put).await?;
@@ -269,24 +298,26 @@ fn check_origin(head: &Parts) -> Result<(), ApiError> {
     Err(ApiError::new("AccessDeniedException", 403, message))
 }
 
-/// Recognises the attempts of one call: who, what, where to, and the id the client gave it.
+/// Recognises the attempts of one call: who, what, where to, and the id the client gave it. An
+/// empty id is none: calls that have nothing in common would be taken for one.
 fn call_id(
     kind: PutKind,
-    head: &Parts,
+    headers: &HeaderMap,
     caller: &str,
     stream: &str,
-    body_checksum: u32,
+    body: &[u8],
 ) -> Option<CallId> {
-    let id = CALL_HEADERS.iter().find_map(|name| head.headers.get(*name))?;
+    let given = |name| headers.get(name).map(|id: &HeaderValue| id.as_bytes().trim_ascii());
+    let id = CALL_HEADERS.into_iter().filter_map(given).find(|id| !id.is_empty())?;
     let operation = Call::put_name(kind);
     let mut text = Vec::with_capacity(160);
-    for part in [caller.as_bytes(), stream.as_bytes(), operation.as_bytes(), id.as_bytes()] {
+    for part in [caller.as_bytes(), stream.as_bytes(), operation.as_bytes(), id] {
         text.extend_from_slice(part);
         text.push(0);
     }
     let mut digest = [0; 16];
     digest.copy_from_slice(&sha256(&text)[..16]);
-    Some(CallId { digest, body_checksum })
+    Some(CallId { digest, body_checksum: crc32c::crc32c(body) })
 }
 
 /// The body of a control operation; none at all is an empty object.
@@ -323,4 +354,30 @@ fn respond(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answ
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_of(headers: &[(&'static str, &'static str)]) -> Option<CallId> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        call_id(PutKind::One, &map, "AKID", "s", b"{}")
+    }
+
+    #[test]
+    fn an_id_of_nothing_is_no_id() {
+        let [sdk, other] = CALL_HEADERS;
+        for name in CALL_HEADERS {
+            assert_eq!(id_of(&[(name, "")]), None, "{name}");
+            assert_eq!(id_of(&[(name, " \t ")]), None, "{name}");
+            assert!(id_of(&[(name, "a")]).is_some(), "{name}");
+        }
+        assert_eq!(id_of(&[]), None);
+        assert_eq!(id_of(&[(sdk, " "), (other, "a")]), id_of(&[(other, "a")]));
+        assert_ne!(id_of(&[(sdk, "b"), (other, "a")]), id_of(&[(other, "a")]));
+    }
 }

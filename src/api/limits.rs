@@ -16,6 +16,9 @@ pub struct ServerLimits {
     pub handshake_timeout: Duration,
     pub linger: Duration,
     pub body_grace: Duration,
+    /// The grace while others wait for memory.
+    pub body_grace_crowded: Duration,
+    pub body_wait: Duration,
     pub body_bytes_per_s: u64,
     pub body_bytes_per_s_crowded: u64,
     pub connections: usize,
@@ -33,6 +36,8 @@ impl Default for ServerLimits {
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             linger: limits::LINGER,
             body_grace: limits::BODY_GRACE,
+            body_grace_crowded: limits::BODY_GRACE_CROWDED,
+            body_wait: limits::BODY_WAIT_MAX,
             body_bytes_per_s: limits::BODY_BYTES_PER_S_MIN,
             body_bytes_per_s_crowded: limits::BODY_BYTES_PER_S_CROWDED,
             connections: limits::CONNECTIONS_MAX,

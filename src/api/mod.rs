@@ -3,7 +3,7 @@
 //! ```text
 //!  socket ─▶ server (accept, TLS, connection limits)
 //!         ─▶ handler (route) ─▶ size ─▶ claim ─▶ body ─▶ signature ─▶ decode ─▶ Backend
-//!                               413     403     408      403          400
+//!                               413     403   408, 500   403          400
 //! ```
 //!
 //! Whoever cannot name a known key is turned away before a byte of his body is kept.
@@ -19,6 +19,7 @@ mod files;
 mod handler;
 mod idle;
 mod limits;
+mod memory;
 mod route;
 pub mod server;
 mod skip;

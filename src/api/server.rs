@@ -23,12 +23,16 @@ use super::{
     handler::Handler,
     idle::Activity,
     limits::ServerLimits,
+    memory::Share,
     tls::{Certificates, TlsError},
 };
 use crate::{
     config::ApiOptions,
     env::Clock,
-    limits::{HEAD_BYTES_MAX, HTTP2_PING_INTERVAL, HTTP2_STREAMS_MAX, HTTP2_WINDOW_BYTES},
+    limits::{
+        HEAD_BYTES_MAX, HTTP1_READ_BYTES_MAX, HTTP2_PING_INTERVAL, HTTP2_STREAMS_MAX,
+        HTTP2_WINDOW_BYTES,
+    },
 };
 
 /// Pause after a failed accept: out of file descriptors, most likely, and not at once better.
@@ -161,8 +165,8 @@ async fn accept(
             () = stop.cancelled() => return,
             accepted = accepted => accepted,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, peer) = match accepted {
+            Ok((socket, address)) => (socket, handler.bodies.peer(address.ip())),
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -172,7 +176,7 @@ async fn accept(
         let (handler, certificates) = (handler.clone(), certificates.cloned());
         let stop = stop.clone();
         tasks.spawn(async move {
-            connection(socket, handler, certificates, stop).await;
+            connection(socket, peer, handler, certificates, stop).await;
             drop(slot);
         });
     }
@@ -180,6 +184,7 @@ async fn accept(
 
 async fn connection(
     socket: TcpStream,
+    peer: Arc<Share>,
     handler: Arc<Handler>,
     certificates: Option<Arc<Certificates>>,
     stop: CancellationToken,
@@ -189,14 +194,14 @@ async fn connection(
         tracing::debug!(%error, "cannot set nodelay");
     }
     let Some(certificates) = certificates else {
-        return requests(socket, handler, stop).await;
+        return requests(socket, peer, handler, stop).await;
     };
     let handshake =
         timeout(handler.limits.handshake_timeout, certificates.acceptor().accept(socket));
     tokio::select! {
         () = stop.cancelled() => {}
         result = handshake => match result {
-            Ok(Ok(stream)) => requests(stream, handler, stop).await,
+            Ok(Ok(stream)) => requests(stream, peer, handler, stop).await,
             Ok(Err(error)) => tracing::debug!(%error, "handshake failed"),
             Err(_) => tracing::debug!("handshake took too long"),
         },
@@ -204,16 +209,16 @@ async fn connection(
 }
 
 /// Serves the requests of one connection until it ends, idles, or `stop`.
-async fn requests<S>(socket: S, handler: Arc<Handler>, stop: CancellationToken)
+async fn requests<S>(socket: S, peer: Arc<Share>, handler: Arc<Handler>, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = handler.limits;
     let activity = Activity::new();
     let service = service_fn(|request| {
-        let (handler, under_way) = (handler.clone(), activity.begin());
+        let (handler, peer, under_way) = (handler.clone(), peer.clone(), activity.begin());
         async move {
-            let answer = handler.handle(request).await;
+            let answer = handler.handle(request, &peer).await;
             drop(under_way);
             Ok::<_, Infallible>(answer)
         }
@@ -250,7 +255,7 @@ fn protocol(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(HEAD_BYTES_MAX);
+        .max_buf_size(HTTP1_READ_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -1,6 +1,6 @@
 //! Bounds: one byte over each, and clients that take their time.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use standpipe::{
     api::ServerLimits,
@@ -9,8 +9,8 @@ use standpipe::{
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    client::{SIGNER, ask, batch, call, head_of, raw, read_to_end},
-    fake::{options, start, start_with},
+    client::{SIGNER, ask, batch, call, head_of, raw, read_to_end, send},
+    fake::{options, start, start_with, until},
 };
 
 #[tokio::test]
@@ -147,26 +147,69 @@ async fn a_body_that_trickles_is_cut_off() {
     trickle.await.unwrap();
 }
 
+/// Begins a request of 1,000 bytes and keeps them back, once the server has room for them.
+async fn slow_client(address: SocketAddr) -> TcpStream {
+    let request = SIGNER.sign(call(address, "ListDeliveryStreams", "{}"));
+    let head = format!("{}content-length: 1000\r\nexpect: 100-continue\r\n\r\n", head_of(&request));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // The server asks for the body once it has taken the memory for it.
+    let mut asked = [0; 25];
+    tokio::io::AsyncReadExt::read_exact(&mut slow, &mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    slow
+}
+
 /// One slow client holds all memory: it is tolerated while it is alone, and cut when others wait.
 #[tokio::test]
 async fn a_slow_body_does_not_hold_the_memory_that_others_wait_for() {
     let limits = ServerLimits {
         bodies_in_memory_bytes: 1000,
         body_bytes_per_s: 0,
-        body_grace: Duration::from_millis(100),
+        body_grace_crowded: Duration::from_millis(100),
         header_timeout: Duration::from_secs(3600),
         ..ServerLimits::default()
     };
     let server = start_with(options(), limits).await;
-    let request = SIGNER.sign(call(server.address, "ListDeliveryStreams", "{}"));
-    let head = format!("{}content-length: 1000\r\nexpect: 100-continue\r\n\r\n", head_of(&request));
-    let mut slow = TcpStream::connect(server.address).await.unwrap();
-    slow.write_all(head.as_bytes()).await.unwrap();
-    // The server asks for the body once it has taken the memory for it.
-    let mut asked = [0; 25];
-    tokio::io::AsyncReadExt::read_exact(&mut slow, &mut asked).await.unwrap();
-    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut slow = slow_client(server.address).await;
     let answer = ask(server.address, "PutRecordBatch", batch("s", &[b"x"])).await;
     assert_eq!(answer.status, 200);
     assert!(read_to_end(&mut slow).await.starts_with("HTTP/1.1 408"));
+}
+
+/// Where no memory comes free in time, the client is asked to come again, on the same connection.
+#[tokio::test]
+async fn waiting_for_memory_has_an_end() {
+    let limits = ServerLimits {
+        bodies_in_memory_bytes: 1000,
+        body_wait: Duration::from_millis(50),
+        body_bytes_per_s_crowded: 0,
+        header_timeout: Duration::from_secs(3600),
+        ..ServerLimits::default()
+    };
+    let server = start_with(options(), limits).await;
+    let slow = slow_client(server.address).await;
+    let body = batch("s", &[b"x"]);
+    let answer = ask(server.address, "PutRecordBatch", body.clone()).await;
+    assert_eq!(answer.outcome(), (500, "ServiceUnavailableException".into()));
+    assert!(answer.body.contains("\"Slow down.\""), "{}", answer.body);
+    assert!(!answer.headers.contains_key("connection"));
+    drop(slow);
+    until("the memory of the client that went away", async || {
+        ask(server.address, "PutRecordBatch", body.clone()).await.status == 200
+    })
+    .await;
+}
+
+/// Empty ids would make one call of all that bring one.
+#[tokio::test]
+async fn an_empty_invocation_id_is_none() {
+    let server = start().await;
+    for id in ["", "  ", "1"] {
+        let mut request = call(server.address, "PutRecordBatch", batch("s", &[b"x"]));
+        request.headers_mut().insert("amz-sdk-invocation-id", id.parse().unwrap());
+        assert_eq!(send(SIGNER.sign(request)).await.status, 200);
+    }
+    let calls: Vec<_> = server.fake.puts.lock().iter().map(|(_, put)| put.call.is_some()).collect();
+    assert_eq!(calls, [false, false, true]);
 }

@@ -58,6 +58,8 @@ struct Parts {
     signed_headers: String,
     signature: String,
     signed_at_ms: i64,
+    /// The same in basic ISO 8601.
+    signed_at: String,
     token: Option<String>,
     /// Life in seconds from the signature's time; the allowed skew where it is not said.
     expires_s: Option<i64>,
@@ -79,9 +81,8 @@ impl Claim {
             None => from_query(&head, &parameters)?,
         };
         let [access_key_id, date, region, its_service] = scope(&parts.credential)?;
-        let signed_at = format_basic(parts.signed_at_ms);
-        check_scope(date, its_service, service, &signed_at)?;
-        check_time(&parts, &signed_at, now_ms)?;
+        check_scope(date, its_service, service, &parts.signed_at)?;
+        check_time(&parts, now_ms)?;
         check_signed_headers(&head, &parts.signed_headers)?;
         let key = find(access_key_id).ok_or(SignatureError::Unrecognized)?;
         if !key.has_token(parts.token.as_deref()) {
@@ -97,7 +98,7 @@ impl Claim {
             region: region.to_owned(),
             service: its_service.to_owned(),
             key,
-            signed_at,
+            signed_at: parts.signed_at,
             signature,
             signed_headers: parts.signed_headers,
             parameters,
@@ -190,8 +191,13 @@ fn from_header(head: &Head<'_>) -> Result<Parts, SignatureError> {
             missing.push_str(&format!("Authorization header requires '{name}' parameter. "));
         }
     }
-    let date = head.header("x-amz-date").map(parse_basic);
-    let date = date.or_else(|| head.header("date").map(parse_date_header));
+    let date = match head.header("x-amz-date") {
+        Some(text) => Some(parse_basic(text).map(|ms| (ms, text.to_owned()))),
+        None => head.header("date").map(|text| {
+            let ms = parse_date_header(text)?;
+            Some((ms, format_basic(ms)))
+        }),
+    };
     if date.is_none() {
         missing.push_str(
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ",
@@ -201,7 +207,7 @@ fn from_header(head: &Head<'_>) -> Result<Parts, SignatureError> {
         (Some(credential), Some(signed_headers), Some(signature), Some(date))
             if missing.is_empty() =>
         {
-            let signed_at_ms =
+            let (signed_at_ms, signed_at) =
                 date.ok_or_else(|| incomplete("Date must be in ISO-8601 'basic format'."))?;
             let token = head.header("x-amz-security-token").map(str::to_owned);
             Ok(Parts {
@@ -209,6 +215,7 @@ fn from_header(head: &Head<'_>) -> Result<Parts, SignatureError> {
                 signed_headers,
                 signature,
                 signed_at_ms,
+                signed_at,
                 token,
                 expires_s: None,
             })
@@ -238,13 +245,15 @@ fn from_query(head: &Head<'_>, parameters: &[(String, String)]) -> Result<Parts,
         .ok()
         .filter(|seconds| (0..=EXPIRES_S_MAX).contains(seconds))
         .ok_or_else(|| invalid("X-Amz-Expires must be between 0 and 604800 seconds."))?;
-    let signed_at_ms = parse_basic(&need("X-Amz-Date")?)
+    let signed_at = need("X-Amz-Date")?;
+    let signed_at_ms = parse_basic(&signed_at)
         .ok_or_else(|| incomplete("X-Amz-Date must be in ISO-8601 'basic format'."))?;
     Ok(Parts {
         credential: need("X-Amz-Credential")?,
         signed_headers: need("X-Amz-SignedHeaders")?,
         signature: need(SIGNATURE_PARAMETER)?,
         signed_at_ms,
+        signed_at,
         token: find("X-Amz-Security-Token")
             .or_else(|| head.header("x-amz-security-token").map(str::to_owned)),
         expires_s: Some(expires_s),
@@ -293,15 +302,18 @@ fn check_scope(
 
 /// Not from the future, and not too old: both with the allowed difference of clocks, a presigned
 /// request until it expires.
-fn check_time(parts: &Parts, signed_at: &str, now_ms: i64) -> Result<(), SignatureError> {
+fn check_time(parts: &Parts, now_ms: i64) -> Result<(), SignatureError> {
     let skew_ms = CLOCK_SKEW.as_millis() as i64;
     let minutes = CLOCK_SKEW.as_secs() / 60;
-    let now = format_basic(now_ms);
+    let signed_at = &parts.signed_at;
+    // Texts are made for errors only.
+    let now = || format_basic(now_ms);
     let latest_ms = now_ms + skew_ms;
     if parts.signed_at_ms > latest_ms {
         return Err(invalid(format!(
-            "Signature not yet current: {signed_at} is still later than {} ({now} + {minutes} min.)",
-            format_basic(latest_ms)
+            "Signature not yet current: {signed_at} is still later than {} ({} + {minutes} min.)",
+            format_basic(latest_ms),
+            now()
         )));
     }
     match parts.expires_s {
@@ -309,8 +321,9 @@ fn check_time(parts: &Parts, signed_at: &str, now_ms: i64) -> Result<(), Signatu
             let end_ms = parts.signed_at_ms + expires_s * 1000;
             if now_ms > end_ms {
                 return Err(invalid(format!(
-                    "Signature expired: {} is now earlier than {now}",
-                    format_basic(end_ms)
+                    "Signature expired: {} is now earlier than {}",
+                    format_basic(end_ms),
+                    now()
                 )));
             }
         }
@@ -318,8 +331,9 @@ fn check_time(parts: &Parts, signed_at: &str, now_ms: i64) -> Result<(), Signatu
             let earliest_ms = now_ms - skew_ms;
             if parts.signed_at_ms < earliest_ms {
                 return Err(invalid(format!(
-                    "Signature expired: {signed_at} is now earlier than {} ({now} - {minutes} min.)",
-                    format_basic(earliest_ms)
+                    "Signature expired: {signed_at} is now earlier than {} ({} - {minutes} min.)",
+                    format_basic(earliest_ms),
+                    now()
                 )));
             }
         }

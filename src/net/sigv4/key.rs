@@ -1,6 +1,6 @@
 //! A secret key, and the signing keys derived from it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ pub struct NewKey {
 /// A secret key that requests may be signed with. Prints nothing of itself.
 pub struct Key {
     parts: NewKey,
-    derived: Mutex<Vec<(Scope, hmac::Key)>>,
+    derived: Mutex<Vec<(Scope, Arc<hmac::Key>)>>,
 }
 
 /// What a signing key is derived for.
@@ -70,7 +70,7 @@ impl Key {
                 .map(|(_, key)| key.clone())
         };
         let is_known = known.is_some();
-        let key = known.unwrap_or_else(|| self.derive(date, region, service));
+        let key = known.unwrap_or_else(|| Arc::new(self.derive(date, region, service)));
         let right: bool = hmac::sign(&key, text).as_ref().ct_eq(signature).into();
         if right && !is_known {
             let scope = Scope { date: date.into(), region: region.into(), service: service.into() };
