@@ -161,6 +161,12 @@ impl Batcher {
         Self { options, framing, expansion: 1.0, open: HashMap::new(), open_bytes: 0 }
     }
 
+    /// Takes everything into one batch a route: for batches whose records are decided.
+    pub fn unlimited(framing: Framing) -> Self {
+        let options = Buffering { size: ByteSize(u64::MAX), ..Buffering::default() };
+        Self::new(options, framing)
+    }
+
     /// How many bytes before encoding an encoded byte stands for: what `size_of: object` goes by.
     pub fn set_expansion(&mut self, expansion: f64) {
         self.expansion = expansion.clamp(1.0, 1000.0);
@@ -176,8 +182,14 @@ impl Batcher {
 
     /// The size before encoding at which a batch is closed.
     fn size_limit(&self) -> u64 {
-        let factor = if self.options.size_of == SizeOf::Object { self.expansion } else { 1.0 };
-        ((self.options.size.0 as f64 * factor) as u64).clamp(1, limits::BUFFER_BYTES_MAX)
+        let size = self.options.size.0.max(1);
+        match self.options.size_of {
+            SizeOf::Records => size,
+            SizeOf::Object => {
+                let wanted = (size as f64 * self.expansion) as u64;
+                wanted.min(size.max(limits::BUFFER_BYTES_MAX))
+            }
+        }
     }
 
     /// The beginning of the largest open batch: what a first guess of the expansion is made from.
@@ -213,6 +225,8 @@ impl Batcher {
 
     /// Adds the records of a whole frame, as they are, to the objects: what `add` does for each,
     /// with the look-ups made once. Batches that are full on the way go to `closed`.
+    ///
+    /// `now` may lie in the past for records that have waited since before a restart.
     pub fn add_frame(&mut self, frame: &Frame, now: Duration, closed: &mut Vec<Batch>) {
         let limit = self.size_limit();
         let mut records = frame.iter().peekable();

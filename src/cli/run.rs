@@ -46,9 +46,13 @@ async fn run(config: &Config, file: PathBuf) -> anyhow::Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hang_up.recv() => {
-                if let Err(error) = serving.backend.reload().await {
-                    tracing::error!(%error, "configuration not reloaded, everything stays as it was");
-                }
+                // In a task: a reload may wait for a slow destination, and SIGTERM must not.
+                let backend = serving.backend.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = backend.reload().await {
+                        tracing::error!(%error, "configuration not reloaded");
+                    }
+                });
             }
         }
     }

@@ -201,15 +201,12 @@ fn first_version() -> u64 {
 }
 
 impl StreamSpec {
-    /// The names of the destinations, in order: as given, else `s3`, `s3-2`, `s3-3` … by place
-    /// in the list, so that naming one destination renames no other.
+    /// The names of the destinations, in order: as given, else `s3`. The name is what a
+    /// destination's progress is kept under, so it must not depend on its place in the list; of
+    /// several, only one may go without.
     pub fn destination_names(&self) -> Vec<String> {
-        let by_place = |index| match index {
-            0 => "s3".to_owned(),
-            _ => format!("s3-{}", index + 1),
-        };
-        let names = self.destinations.iter().enumerate();
-        names.map(|(index, spec)| spec.name.clone().unwrap_or_else(|| by_place(index))).collect()
+        let names = self.destinations.iter();
+        names.map(|spec| spec.name.clone().unwrap_or_else(|| "s3".to_owned())).collect()
     }
 }
 
@@ -241,7 +238,7 @@ pub struct Throughput {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DestinationSpec {
-    /// Name of the destination in metrics, logs and the ledger; `s3`, `s3-2` … if absent. Renaming
+    /// Name of the destination in metrics, logs and the ledger; `s3` if absent (of several, one). Renaming
     /// it makes it a new destination that begins at the end of the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -36,13 +36,24 @@ impl AnyJournal {
         }
     }
 
-    /// The first bytes of the journal's id: they stand in every record id.
-    pub fn tag(&self) -> [u8; 4] {
-        let id = match self {
+    pub fn id(&self) -> [u8; 16] {
+        match self {
             Self::Local(journal) => journal.id(),
             Self::Memory(journal) => journal.id(),
-        };
+        }
+    }
+
+    /// The first bytes of the journal's id: they stand in every record id.
+    pub fn tag(&self) -> [u8; 4] {
+        let id = self.id();
         [id[0], id[1], id[2], id[3]]
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Local(journal) => journal.is_encrypted(),
+            Self::Memory(_) => false,
+        }
     }
 
     pub fn set_encrypted(&self, encrypted: bool) -> Result<(), KeyError> {
@@ -79,11 +90,12 @@ pub async fn journal(
     spec: &StreamSpec,
     stream: &str,
 ) -> Result<AnyJournal, DaemonError> {
-    if spec.journal.durability == Durability::Memory {
-        return Ok(AnyJournal::Memory(Arc::new(MemoryJournal::new(&spec.journal))));
-    }
     let (folder, options) = (folder.join("journal"), spec.journal.clone());
     let (env, keys, encrypted) = (shared.env.clone(), shared.keys.clone(), spec.encrypted);
+    let in_memory = options.durability == Durability::Memory;
+    if in_memory && !folder.exists() {
+        return Ok(AnyJournal::Memory(Arc::new(MemoryJournal::new(&options))));
+    }
     let opened = tokio::task::spawn_blocking(move || {
         let journal = LocalJournal::open(&folder, &options, &env, Some(keys))
             .map_err(|error| error.to_string())?;
@@ -92,6 +104,16 @@ pub async fn journal(
     });
     let failed = |reason: String| DaemonError::Stream { stream: stream.to_owned(), reason };
     let journal = opened.await.map_err(|error| failed(error.to_string()))?;
+    if in_memory {
+        let left = journal.map_err(&failed)?.stats().used_bytes;
+        if left > 0 {
+            return Err(failed(format!(
+                "its journal on disk holds {left} bytes of undelivered records: run it with \
+                 durability fsync or os until they are delivered"
+            )));
+        }
+        return Ok(AnyJournal::Memory(Arc::new(MemoryJournal::new(&spec.journal))));
+    }
     Ok(AnyJournal::Local(Arc::new(journal.map_err(failed)?)))
 }
 

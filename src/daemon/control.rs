@@ -67,15 +67,14 @@ impl Daemon {
     async fn create(&self, body: &Value) -> Result<Value, ApiError> {
         let hose = Hose::create(body, &self.shared().context())?;
         let _one_at_a_time = self.0.changing.lock().await;
-        if self.is_stopping() {
-            return Err(ApiError::unavailable("The daemon is stopping."));
-        }
+        self.check_running()?;
         if self.stream(&hose.name).is_some() {
             return Err(firehose::already_exists(&hose.name, &hose.account_id));
         }
         if self.streams().len() >= limits::STREAMS_MAX {
             return Err(firehose::quota_consumed());
         }
+        self.shared().store.set_aside(&hose.name)?;
         self.shared().store.save(&hose)?;
         let arn = hose.arn();
         let name = hose.name.clone();
@@ -86,8 +85,17 @@ impl Daemon {
         Ok(json!({"DeliveryStreamARN": arn}))
     }
 
+    /// What changes streams must not come after the end.
+    fn check_running(&self) -> Result<(), ApiError> {
+        if self.is_stopping() {
+            return Err(ApiError::unavailable("The daemon is stopping."));
+        }
+        Ok(())
+    }
+
     async fn delete(&self, name: &str) -> Result<Value, ApiError> {
         let _one_at_a_time = self.0.changing.lock().await;
+        self.check_running()?;
         let stream = self.stream(name).ok_or_else(|| self.not_found(name))?;
         stream.hose().check_deletable()?;
         self.take_out(name);
@@ -104,6 +112,7 @@ impl Daemon {
         edit: impl FnOnce(&Hose) -> Result<Hose, ApiError>,
     ) -> Result<Value, ApiError> {
         let _one_at_a_time = self.0.changing.lock().await;
+        self.check_running()?;
         let stream = self.stream(name).ok_or_else(|| self.not_found(name))?;
         let before = stream.hose();
         let after = edit(&before)?;

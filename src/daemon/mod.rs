@@ -28,7 +28,7 @@ pub use trace::{Trace, TraceError};
 
 use self::store::Store;
 use crate::{
-    buffer::{KeyError, Keyring},
+    buffer::{Durability, KeyError, Keyring},
     config::{
         AwsOptions, Config, StreamSpec,
         firehose::{Hose, HoseContext},
@@ -50,6 +50,8 @@ pub enum DaemonError {
     InUse(PathBuf),
     #[error("the journal key cannot be read: {0}")]
     Key(#[from] KeyError),
+    #[error("the daemon is stopping")]
+    Stopping,
     #[error("stream {stream}: {reason}")]
     Stream { stream: String, reason: String },
     #[error(
@@ -166,6 +168,9 @@ impl Daemon {
     /// Makes the streams of the file what this configuration says; those of the API stay.
     pub async fn reload(&self, config: &Config) -> Result<Reloaded, DaemonError> {
         let _one_at_a_time = self.0.changing.lock().await;
+        if self.is_stopping() {
+            return Err(DaemonError::Stopping);
+        }
         let mut done = Reloaded::default();
         self.0.shared.aws.store(Arc::new(config.aws.clone()));
         let running = self.streams();
@@ -174,13 +179,15 @@ impl Daemon {
                 return Err(DaemonError::TwoOrigins(name.clone()));
             }
         }
-        for (name, stream) in running.iter() {
-            if stream.is_from_file() && !config.streams.contains_key(name) {
-                self.take_out(name);
-                stream.shut_down(self.0.shared.shutdown_timeout).await;
-                done.removed.push(name.clone());
-            }
-        }
+        let gone =
+            |stream: &Stream| stream.is_from_file() && !config.streams.contains_key(&stream.name);
+        let timeout = self.0.shared.shutdown_timeout;
+        let leaving = running.values().filter(|stream| gone(stream)).map(async |stream| {
+            self.take_out(&stream.name);
+            stream.shut_down(timeout).await;
+            stream.name.clone()
+        });
+        done.removed = futures::future::join_all(leaving).await;
         for (name, spec) in &config.streams {
             match running.get(name) {
                 None => {
@@ -236,14 +243,27 @@ impl Daemon {
         spec: StreamSpec,
         hose: Hose,
     ) -> Result<bool, DaemonError> {
-        if stream.needs_restart(&spec) {
-            let name = hose.name.clone();
-            self.take_out(&name);
-            stream.shut_down(self.0.shared.shutdown_timeout).await;
-            self.add(spec, hose).await?;
-            return Ok(true);
+        if !stream.needs_restart(&spec) {
+            return stream.change(spec, hose).await;
         }
-        stream.change(spec, hose).await
+        let (old_spec, old_hose) = stream.settings();
+        let undelivered = stream.undelivered();
+        if old_spec.journal.durability == Durability::Memory && undelivered > 0 {
+            let reason = format!(
+                "its durability is not changed: {undelivered} records are in memory only; flush \
+                 it and try again once they are delivered"
+            );
+            return Err(DaemonError::Stream { stream: hose.name, reason });
+        }
+        self.take_out(&hose.name);
+        stream.shut_down(self.0.shared.shutdown_timeout).await;
+        match self.add(spec, hose).await {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                self.add(old_spec, old_hose).await?;
+                Err(error)
+            }
+        }
     }
 
     fn take_out(&self, name: &str) {

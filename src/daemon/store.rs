@@ -126,6 +126,22 @@ impl Store {
         Ok(())
     }
 
+    /// Keeps what an earlier stream of the same name left behind out of the way of a new one.
+    pub fn set_aside(&self, name: &str) -> Result<(), DaemonError> {
+        let folder = self.folder(name);
+        let aside =
+            self.data_dir.join("streams").join(format!("left-{name}-{}", self.env.clock.now_ms()));
+        match self.env.files.rename(&folder, &aside) {
+            Ok(()) => {
+                let aside = aside.display();
+                tracing::warn!(stream = name, %aside, "files of an earlier stream are set aside");
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
     fn finish_removals(&self, streams: &Path) {
         for name in self.env.files.list(streams).unwrap_or_default() {
             if name.starts_with("removed-")

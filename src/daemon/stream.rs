@@ -1,6 +1,13 @@
 //! One running stream: its journal, its source, and a task for each way out.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -29,6 +36,8 @@ use crate::{
     telemetry::{DestinationMetrics, StreamMetrics},
 };
 
+/// Time for shipments under way to arrive before a destination takes other settings.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
 /// The wait before a destination's task that ended by itself is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(5);
 
@@ -42,6 +51,8 @@ pub struct Stream {
     any_journal: AnyJournal,
     pub journal: Arc<dyn Journal>,
     pub tag: [u8; 4],
+    /// The version part of object keys.
+    version_id: Arc<AtomicU64>,
     outlets: tokio::sync::Mutex<BTreeMap<String, Running>>,
     /// What is known of each way out, kept when its task is started anew.
     known: Mutex<BTreeMap<String, Known>>,
@@ -65,6 +76,7 @@ struct Running {
     outlet: Outlet,
     stop: CancellationToken,
     drain: CancellationToken,
+    patience_ms: Arc<AtomicU64>,
     flush: mpsc::Sender<oneshot::Sender<u64>>,
     task: JoinHandle<()>,
 }
@@ -96,6 +108,7 @@ impl Stream {
         let stream = Arc::new(Self {
             name,
             tag: any_journal.tag(),
+            version_id: Arc::new(AtomicU64::new(spec.version_id)),
             any_journal,
             journal,
             source,
@@ -124,8 +137,14 @@ impl Stream {
         self.settings.lock().hose.clone()
     }
 
+    /// What it runs with, and the API's view of it.
+    pub fn settings(&self) -> (StreamSpec, Hose) {
+        let settings = self.settings.lock();
+        (settings.spec.clone(), settings.hose.clone())
+    }
+
     pub fn is_encrypted(&self) -> bool {
-        self.settings.lock().spec.encrypted
+        self.any_journal.is_encrypted()
     }
 
     pub fn is_from_file(&self) -> bool {
@@ -177,6 +196,7 @@ impl Stream {
     /// Takes new settings over. Only the ways out that differ are started anew; what they had
     /// open is read again from the journal. Answers whether anything changed.
     pub async fn change(&self, spec: StreamSpec, hose: Hose) -> Result<bool, DaemonError> {
+        self.version_id.store(spec.version_id, Ordering::Relaxed);
         let before = {
             let mut settings = self.settings.lock();
             std::mem::replace(&mut *settings, Settings { spec: spec.clone(), hose })
@@ -225,18 +245,21 @@ impl Stream {
                 "shutdown timeout: what is not delivered stays in the journal"
             );
         }
-        for running in outlets.into_values() {
-            running.leave().await;
-        }
+        leave_all(outlets.into_values(), Duration::ZERO).await;
         self.journal.close().await;
+    }
+
+    /// Records that some way out has not settled.
+    pub fn undelivered(&self) -> u64 {
+        let known = self.known.lock();
+        known.values().map(|known| known.status.get().backlog_records).max().unwrap_or(0)
     }
 
     /// Ends everything at once: the stream is being deleted.
     pub async fn abandon(&self) {
         self.close_source().await;
-        for running in std::mem::take(&mut *self.outlets.lock().await).into_values() {
-            running.leave().await;
-        }
+        let outlets = std::mem::take(&mut *self.outlets.lock().await);
+        leave_all(outlets.into_values(), Duration::ZERO).await;
         self.journal.close().await;
     }
 
@@ -258,33 +281,24 @@ impl Stream {
         let wanted = build::outlets(&spec, &self.shared.aws.load(), from_file);
         let mut running = self.outlets.lock().await;
         let mut changed = false;
-        let gone: Vec<String> = running
-            .keys()
-            .filter(|name| !wanted.iter().any(|outlet| outlet.name == **name))
-            .cloned()
-            .collect();
-        for name in gone {
-            changed = true;
-            if let Some(running) = running.remove(&name) {
-                running.leave().await;
-            }
-        }
+        let stays = |running: &Running| wanted.iter().any(|outlet| running.outlet == *outlet);
+        let ending: Vec<Running> =
+            running.extract_if(.., |_, running| !stays(running)).map(|(_, r)| r).collect();
+        changed |= !ending.is_empty();
+        leave_all(ending, CHANGE_PATIENCE).await;
         self.drop_stale_cursors(&wanted).await?;
-        for outlet in wanted {
-            match running.get(&outlet.name) {
-                Some(same) if same.outlet == outlet => continue,
-                Some(_) => {
-                    let old = running.remove(&outlet.name);
-                    if let Some(old) = old {
-                        old.leave().await;
-                    }
-                }
-                None => {}
-            }
-            changed = true;
+        // All of them before any destination starts: what one has settled must stay as long as
+        // another has not even begun.
+        for outlet in &wanted {
             let cursor = self.journal.open_cursor(&outlet.name, true).await;
             cursor.map_err(|error| self.failed(error.to_string()))?;
-            let started = self.start_outlet(outlet, spec.version_id).await?;
+        }
+        for outlet in wanted {
+            if running.contains_key(&outlet.name) {
+                continue;
+            }
+            changed = true;
+            let started = self.start_outlet(outlet).await?;
             running.insert(started.outlet.name.clone(), started);
         }
         Ok(changed)
@@ -314,7 +328,7 @@ impl Stream {
         Ok(())
     }
 
-    async fn start_outlet(&self, outlet: Outlet, version_id: u64) -> Result<Running, DaemonError> {
+    async fn start_outlet(&self, outlet: Outlet) -> Result<Running, DaemonError> {
         let (sink, naming) =
             build::sink(&outlet, &self.shared.env).await.map_err(|reason| self.failed(reason))?;
         let metrics = self.shared.metrics.destination(outlet.kind, &self.name, &outlet.name);
@@ -326,8 +340,9 @@ impl Stream {
         let destination = Arc::new(Destination {
             stream: self.name.clone(),
             name: outlet.name.clone(),
-            version_id,
+            version_id: self.version_id.clone(),
             journal: self.journal.clone(),
+            journal_id: self.any_journal.id(),
             transforms: Default::default(),
             framing: outlet.framing.clone(),
             buffering: outlet.buffering,
@@ -346,9 +361,15 @@ impl Stream {
         });
         let (flush, requests) = mpsc::channel(16);
         let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
-        let signals = Signals { stop: stop.clone(), drain: drain.clone(), flush: requests };
+        let patience_ms = Arc::new(AtomicU64::new(0));
+        let signals = Signals {
+            stop: stop.clone(),
+            patience_ms: patience_ms.clone(),
+            drain: drain.clone(),
+            flush: requests,
+        };
         let task = tokio::spawn(keep_running(destination, signals));
-        Ok(Running { outlet, stop, drain, flush, task })
+        Ok(Running { outlet, stop, drain, patience_ms, flush, task })
     }
 
     fn failed(&self, reason: String) -> DaemonError {
@@ -356,9 +377,16 @@ impl Stream {
     }
 }
 
+/// Ends tasks side by side.
+async fn leave_all(outlets: impl IntoIterator<Item = Running>, patience: Duration) {
+    futures::future::join_all(outlets.into_iter().map(|running| running.leave(patience))).await;
+}
+
 impl Running {
-    /// Ends the task: what it had open or under way stays in the journal.
-    async fn leave(mut self) {
+    /// Ends the task: what it has open stays in the journal, and so does what is under way and
+    /// does not arrive within `patience`.
+    async fn leave(mut self, patience: Duration) {
+        self.patience_ms.store(patience.as_millis() as u64, Ordering::Relaxed);
         self.stop.cancel();
         if !self.task.is_finished() {
             // A panic in it was reported where it happened.
@@ -367,22 +395,42 @@ impl Running {
     }
 }
 
-/// Runs a destination until it is told to leave. Trouble of its own ends a run, never the task:
-/// the next run goes on from the journal.
-async fn keep_running(destination: Arc<Destination>, mut signals: Signals) {
+impl Drop for Running {
+    /// Nobody holds it any more: its task must not go on by itself.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Runs a destination until it is told to leave. Trouble of its own, a panic among it, ends a
+/// run, never the task: the next run goes on from the journal.
+async fn keep_running(destination: Arc<Destination>, signals: Signals) {
+    let signals = Arc::new(tokio::sync::Mutex::new(signals));
+    let (stop, drain) = {
+        let signals = signals.lock().await;
+        (signals.stop.clone(), signals.drain.clone())
+    };
     loop {
-        match delivery::run(destination.clone(), &mut signals).await {
-            Ok(()) => return,
-            Err(error) => tracing::error!(
-                stream = destination.stream,
-                destination = destination.name,
-                %error,
-                "delivery stopped by itself, starting it again"
-            ),
-        }
+        let (of_run, signals) = (destination.clone(), signals.clone());
+        let run = tokio::spawn(async move {
+            let mut signals = signals.lock().await;
+            delivery::run(of_run, &mut signals).await
+        });
+        let error = match run.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        destination.status.broken(error.clone(), destination.env.clock.now_ms());
+        tracing::error!(
+            stream = destination.stream,
+            destination = destination.name,
+            error,
+            "delivery stopped by itself, starting it again"
+        );
         tokio::select! {
-            () = signals.stop.cancelled() => return,
-            () = signals.drain.cancelled() => return,
+            () = stop.cancelled() => return,
+            () = drain.cancelled() => return,
             () = tokio::time::sleep(RESTART_AFTER) => {}
         }
     }

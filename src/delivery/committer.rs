@@ -26,8 +26,17 @@ impl Committer {
         let (wanted, mut changes) = watch::channel(0);
         let task = tokio::spawn(async move {
             while changes.changed().await.is_ok() {
-                let before = *changes.borrow_and_update();
-                commit(journal.as_ref(), &cursor, before, &shipments).await;
+                // A disk that is full now may have room later: until then the newest value waits.
+                loop {
+                    let before = *changes.borrow_and_update();
+                    if commit(journal.as_ref(), &cursor, before, &shipments).await {
+                        break;
+                    }
+                    if changes.has_changed().is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
             }
         });
         Self { wanted, task }
@@ -46,20 +55,17 @@ impl Committer {
     }
 }
 
+/// Answers whether the cursor was moved. If not nothing is lost: it stands lower than it could,
+/// and the ledger knows better.
 async fn commit(
     journal: &dyn Journal,
     cursor: &str,
     before: u64,
     shipments: &Arc<Mutex<Shipments>>,
-) {
+) -> bool {
     if let Err(error) = journal.commit(cursor, Position::new(0, before)).await {
-        // Nothing is lost: the cursor stands lower than it could, and the ledger knows better.
         tracing::error!(cursor, %error, "cursor cannot be moved, trying again");
-        tokio::time::sleep(RETRY_AFTER).await;
-        if let Err(error) = journal.commit(cursor, Position::new(0, before)).await {
-            tracing::error!(cursor, %error, "cursor cannot be moved");
-            return;
-        }
+        return false;
     }
     let shipments = shipments.clone();
     let forgotten =
@@ -67,4 +73,5 @@ async fn commit(
     if let Ok(Err(error)) = forgotten {
         tracing::error!(cursor, %error, "ledger cannot be rewritten, it grows until it can");
     }
+    true
 }

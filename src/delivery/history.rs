@@ -29,7 +29,8 @@ pub struct Arrived {
 /// The history of one destination: a file that is appended to, and the one before it.
 pub struct History {
     path: PathBuf,
-    file: fs::File,
+    /// `None` after an error: opened again for the next line.
+    file: Option<fs::File>,
     len: u64,
 }
 
@@ -37,19 +38,28 @@ impl History {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = fs::File::options().create(true).append(true).open(path)?;
         let len = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, len })
+        Ok(Self { path: path.to_owned(), file: Some(file), len })
     }
 
     /// Adds a line. Not synced: it serves curiosity, not delivery.
     pub fn add(&mut self, arrived: &Arrived) -> io::Result<()> {
         let mut line = serde_json::to_vec(arrived)?;
         line.push(b'\n');
-        if self.len + line.len() as u64 > limits::HISTORY_BYTES / 2 {
-            fs::rename(&self.path, before(&self.path))?;
-            *self = Self::open(&self.path)?;
-        }
-        self.file.write_all(&line)?;
+        let full = self.len + line.len() as u64 > limits::HISTORY_BYTES / 2;
+        let mut file = match self.file.take() {
+            Some(file) if !full => file,
+            _ => {
+                if full {
+                    fs::rename(&self.path, before(&self.path))?;
+                }
+                let opened = Self::open(&self.path)?;
+                self.len = opened.len;
+                opened.file.ok_or(io::ErrorKind::NotFound)?
+            }
+        };
+        file.write_all(&line)?;
         self.len += line.len() as u64;
+        self.file = Some(file);
         Ok(())
     }
 }

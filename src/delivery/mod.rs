@@ -10,13 +10,17 @@ mod ship;
 mod shipments;
 mod status;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 pub use budget::Budget;
 pub use ledger::{Ledger, LedgerError};
 pub use pool::CpuPool;
 pub use run::{DeliveryError, Signals, run};
-pub use shipments::{Planned, Reason, Shipments};
+pub use shipments::{JournalState, Planned, Reason, Shipments};
 pub use status::{Progress, State, Status, roughly, sentence};
 
 use crate::{
@@ -39,9 +43,11 @@ pub struct Destination {
     pub stream: String,
     /// Name of the destination: its cursor, its label in metrics, its word in logs.
     pub name: String,
-    /// The version part of object keys.
-    pub version_id: u64,
+    /// The version part of object keys; it may count up while the destination runs.
+    pub version_id: Arc<AtomicU64>,
     pub journal: Arc<dyn Journal>,
+    /// Tells this journal's positions from another's.
+    pub journal_id: [u8; 16],
     pub transforms: Chain,
     pub framing: Framing,
     pub buffering: Buffering,
@@ -62,6 +68,21 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// The backlog that makes the counters add up from here on: what was settled before counts as
+    /// it was counted, and what came in before this destination was added is not its backlog.
+    fn set_backlog_at_start(&self, backlog: u64) {
+        let metrics = &self.metrics;
+        let ended = [
+            &metrics.records,
+            &metrics.failed_records,
+            &metrics.dropped_records,
+            &metrics.damaged_records,
+        ];
+        let ended: u64 = ended.into_iter().map(Counter::get).sum();
+        let came_in = self.incoming_records.get();
+        metrics.backlog_at_start_records.set((ended + backlog) as i64 - came_in as i64);
+    }
+
     fn error_line(&self, route: &Route, raw: &[u8], arrival_ms: i64, reason: &Reason) -> Vec<u8> {
         let output_type = match route {
             Route::Objects => backup::PROCESSING_FAILED,

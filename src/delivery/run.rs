@@ -1,7 +1,15 @@
 //! The record's way, top to bottom, for one destination: read, transform, route, batch, ship,
 //! settle, commit. One task per destination; shipments are its children.
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -16,7 +24,8 @@ use super::{
     committer::Committer,
     history::History,
     ship::{self, Outcome, Parcel, Shipped},
-    shipments::{Planned, Reason},
+    shipments::{JournalState, Planned, Reason},
+    status::State,
 };
 use crate::{
     batch::{Batch, Batcher, CloseReason, SizeOf},
@@ -43,12 +52,22 @@ pub enum DeliveryError {
 
 /// What others ask of a running destination.
 pub struct Signals {
-    /// Leave at once: what is open or under way stays in the journal.
+    /// Leave: what is open stays in the journal, what is under way gets `patience_ms` to arrive.
     pub stop: CancellationToken,
+    /// How long to wait, after `stop`, for shipments that are on their way and in no trouble.
+    /// Nothing is lost without; with it, what arrives is known to have arrived before the
+    /// destination's settings change.
+    pub patience_ms: Arc<AtomicU64>,
     /// Read to the end, close everything, leave when it has arrived.
     pub drain: CancellationToken,
     /// Close what has been accepted so far; answers with the number of batches closed.
     pub flush: mpsc::Receiver<oneshot::Sender<u64>>,
+}
+
+impl Signals {
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience_ms.load(Ordering::Relaxed))
+    }
 }
 
 /// Delivers until told to stop. A later run goes on where this one ended, whatever ended it.
@@ -58,52 +77,69 @@ pub async fn run(
 ) -> Result<(), DeliveryError> {
     let mut tail = destination.journal.tail();
     let mut run = Run::recover(destination, &mut tail).await?;
-    run.rebuild().await?;
-    let mut draining = false;
-    loop {
-        run.close_due();
-        run.answer_flush();
-        let end = tail.borrow_and_update().sequence;
-        run.report(end);
-        if draining && run.ledger.opened() >= end {
-            run.close_all(CloseReason::Drain);
-            if run.in_flight.is_empty() {
-                break;
-            }
-        }
-        let room = run.has_room();
-        let opened = run.ledger.opened();
-        let due = run.until_due();
-        let journal = run.destination.journal.clone();
-        tokio::select! {
-            biased;
-            () = signals.stop.cancelled() => break,
-            Some(shipped) = run.in_flight.join_next() => {
-                let shipped = shipped.map_err(|error| DeliveryError::Task(error.to_string()))?;
-                run.arrived(shipped).await?;
-            }
-            Some(answer) = signals.flush.recv() => {
-                // The value the others see: what was accepted before the request is included.
-                let until = tail.borrow().sequence;
-                run.flushes.push((until, answer));
-            }
-            () = run.share.asked() => run.close_largest(),
-            () = due => {}
-            entries = read(journal.as_ref(), opened, end), if room && opened < end => {
-                for entry in entries? {
-                    run.take(entry).await?;
-                }
-                run.calibrate().await;
-            }
-            changed = tail.changed(), if opened >= end && !draining => {
-                if changed.is_err() {
+    let mut ended = run.deliver(signals, &mut tail).await;
+    if ended.is_ok() {
+        ended = run.let_arrive(signals.patience()).await;
+    }
+    run.finish().await;
+    ended
+}
+
+impl Run {
+    /// The loop of a destination's life.
+    async fn deliver(
+        &mut self,
+        signals: &mut Signals,
+        tail: &mut watch::Receiver<Position>,
+    ) -> Result<(), DeliveryError> {
+        let run = self;
+        run.rebuild().await?;
+        let mut draining = false;
+        loop {
+            run.close_due();
+            run.answer_flush();
+            let end = tail.borrow_and_update().sequence;
+            run.report(end);
+            if draining && run.ledger.opened() >= end {
+                run.close_all(CloseReason::Drain);
+                if run.in_flight.is_empty() {
                     break;
                 }
             }
-            () = signals.drain.cancelled(), if !draining => draining = true,
+            let room = run.has_room();
+            let opened = run.ledger.opened();
+            let due = run.until_due();
+            let journal = run.destination.journal.clone();
+            tokio::select! {
+                biased;
+                () = signals.stop.cancelled() => break,
+                Some(shipped) = run.in_flight.join_next() => {
+                    let shipped = shipped.map_err(|error| DeliveryError::Task(error.to_string()))?;
+                    run.arrived(shipped).await?;
+                }
+                Some(answer) = signals.flush.recv() => {
+                    // The value the others see: what was accepted before the request is included.
+                    let until = tail.borrow().sequence;
+                    run.flushes.push((until, answer));
+                }
+                () = run.share.asked() => run.close_largest(),
+                () = due => {}
+                entries = read(journal.as_ref(), opened, end), if room && opened < end => {
+                    for entry in entries? {
+                        run.take(entry).await?;
+                    }
+                    run.calibrate().await;
+                }
+                changed = tail.changed(), if opened >= end && !draining => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                () = signals.drain.cancelled(), if !draining => draining = true,
+            }
         }
+        Ok(())
     }
-    run.finish().await
 }
 
 async fn read(journal: &dyn Journal, from: u64, end: u64) -> Result<Vec<Entry>, JournalError> {
@@ -120,9 +156,12 @@ struct Run {
     claimed: Ranges,
     /// Settled positions that are not opened yet.
     settled_early: Ranges,
+    /// The journal's end when this run began. What lies below has waited since before, and no
+    /// batch is closed by its age until all of it is read: they would all be due at once.
+    began_at_tail: u64,
     reasons: Vec<Reason>,
     in_flight: JoinSet<Shipped>,
-    in_flight_bytes: Arc<std::sync::atomic::AtomicU64>,
+    in_flight_bytes: Arc<AtomicU64>,
     flushes: Vec<(u64, oneshot::Sender<u64>)>,
     committer: Committer,
     share: Share,
@@ -141,11 +180,10 @@ impl Run {
         let cursor = d.journal.open_cursor(&d.name, true).await?.sequence;
         let end = tail.borrow().sequence;
         let (folder, env) = (d.folder.clone(), d.env.clone());
+        let journal = JournalState { id: d.journal_id, cursor, tail: end };
         let opened = tokio::task::spawn_blocking(move || {
             env.files.create_dir_all(&folder)?;
-            let mut shipments = Shipments::open(&folder.join("ledger"), &env)?;
-            shipments.forget_beyond(end);
-            shipments.forget_below(cursor)?;
+            let shipments = Shipments::open(&folder.join("ledger"), &env, journal)?;
             let history = History::open(&folder.join("history"))?;
             Ok((shipments, history))
         });
@@ -159,12 +197,7 @@ impl Run {
                 claimed.insert(start, end);
             }
         }
-        let backlog = end.saturating_sub(cursor) - settled_early.count();
-        if d.status.first_start() {
-            // What came in before this destination was added is not its backlog.
-            let came_in = d.incoming_records.get() as i64;
-            d.metrics.backlog_at_start_records.set(backlog as i64 - came_in);
-        }
+        d.set_backlog_at_start(end.saturating_sub(cursor) - settled_early.count());
         let shipments = Arc::new(Mutex::new(shipments));
         Ok(Self {
             batcher: Batcher::new(d.buffering, d.framing.clone()),
@@ -174,6 +207,7 @@ impl Run {
             history: Arc::new(Mutex::new(history)),
             claimed,
             settled_early,
+            began_at_tail: end,
             reasons: Vec::new(),
             in_flight: JoinSet::new(),
             in_flight_bytes: Arc::default(),
@@ -215,10 +249,7 @@ impl Run {
         like: &Planned,
         positions: &Ranges,
     ) -> Result<(Batch, Ranges), DeliveryError> {
-        let mut options = self.destination.buffering;
-        options.size = crate::units::ByteSize(limits::BUFFER_BYTES_MAX);
-        options.size_of = SizeOf::Records;
-        let mut batcher = Batcher::new(options, like.framing.clone());
+        let mut batcher = Batcher::unlimited(like.framing.clone());
         let reasons: HashMap<u64, &Reason> =
             like.reasons.iter().map(|reason| (reason.sequence, reason)).collect();
         let mut damaged = Ranges::new();
@@ -282,7 +313,7 @@ impl Run {
     }
 
     fn has_room(&self) -> bool {
-        let bytes = self.in_flight_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        let bytes = self.in_flight_bytes.load(Ordering::Relaxed);
         self.in_flight.len() < limits::SHIPMENTS_IN_FLIGHT
             && bytes < limits::IN_FLIGHT_BYTES_DEFAULT
     }
@@ -290,7 +321,15 @@ impl Run {
     /// One entry of the journal on its way into batches.
     async fn take(&mut self, entry: Entry) -> Result<(), DeliveryError> {
         let (first, end) = (entry.first().sequence, entry.end().sequence);
-        let now = self.destination.env.clock.monotonic();
+        let clock = &self.destination.env.clock;
+        let mut now = clock.monotonic();
+        if let Entry::Frame(frame) = &entry
+            && first < self.began_at_tail
+        {
+            // A restart does not make a record younger.
+            let age_ms = clock.now_ms().saturating_sub(frame.arrival_ms).max(0) as u64;
+            now = now.saturating_sub(Duration::from_millis(age_ms));
+        }
         match entry {
             Entry::Damaged { .. } => {
                 self.ledger.open(first, end, self.destination.env.clock.now_ms())?;
@@ -380,15 +419,30 @@ impl Run {
         for (sequence, failure) in failed {
             let (from, before) = (Position::new(0, sequence), Position::new(0, sequence + 1));
             for entry in self.destination.journal.read(from, before, 1).await? {
-                if let Entry::Frame(frame) = entry {
-                    self.fail(sequence, frame.arrival_ms, &frame.data, &failure);
+                match entry {
+                    Entry::Frame(frame) => {
+                        self.fail(sequence, frame.arrival_ms, &frame.data, &failure);
+                    }
+                    Entry::Damaged { .. } => {
+                        let lost = Ranges::of(sequence, sequence + 1);
+                        self.damaged(&lost);
+                        self.settle(&lost)?;
+                    }
                 }
             }
         }
         Ok(())
     }
 
+    /// Whether batches are closed by age now.
+    fn ages_count(&self) -> bool {
+        self.ledger.opened() >= self.began_at_tail || !self.has_room()
+    }
+
     fn close_due(&mut self) {
+        if !self.ages_count() {
+            return;
+        }
         let due = self.batcher.close_due(self.destination.env.clock.monotonic());
         self.ship_all(due);
     }
@@ -406,7 +460,8 @@ impl Run {
     /// Sleeps until the next batch is due; for ever if none is open.
     fn until_due(&self) -> impl Future<Output = ()> + use<> {
         let now = self.destination.env.clock.monotonic();
-        let wait = self.batcher.next_due().map(|due| due.saturating_sub(now));
+        let due = self.batcher.next_due().filter(|_| self.ages_count());
+        let wait = due.map(|due| due.saturating_sub(now));
         async move {
             match wait {
                 None => std::future::pending().await,
@@ -415,9 +470,10 @@ impl Run {
         }
     }
 
-    /// Answers requests to flush whose records have all been read.
+    /// Answers requests to flush whose records have all been read. While nothing can be read,
+    /// because all that may be on its way is stuck, what is open is all there is to close.
     fn answer_flush(&mut self) {
-        let opened = self.ledger.opened();
+        let opened = if self.has_room() { self.ledger.opened() } else { u64::MAX };
         if !self.flushes.iter().any(|(until, _)| *until <= opened) {
             return;
         }
@@ -501,7 +557,14 @@ impl Run {
                 for (sequence, _) in &rejected {
                     open.insert(*sequence, sequence + 1);
                 }
-                self.settle(&shipped.positions.without(&open))?;
+                let good = shipped.positions.without(&open);
+                let metrics = &self.destination.metrics;
+                if shipped.route == Route::Objects {
+                    metrics.records.inc_by(good.count());
+                } else {
+                    metrics.failed_records.inc_by(good.count());
+                }
+                self.settle(&good)?;
                 self.fail_positions(rejected).await?;
                 if !leftovers.is_empty() {
                     let (batch, damaged) = self.build(&like, &leftovers).await?;
@@ -540,12 +603,24 @@ impl Run {
         d.status.set_progress(backlog, oldest, self.ledger.committed());
     }
 
+    /// Waits a while for what is on its way. A destination in trouble is not waited for.
+    async fn let_arrive(&mut self, patience: Duration) -> Result<(), DeliveryError> {
+        let until = tokio::time::Instant::now() + patience;
+        while self.destination.status.get().state == State::Delivering
+            && let Ok(Some(shipped)) =
+                tokio::time::timeout_at(until, self.in_flight.join_next()).await
+        {
+            let shipped = shipped.map_err(|error| DeliveryError::Task(error.to_string()))?;
+            self.arrived(shipped).await?;
+        }
+        Ok(())
+    }
+
     /// Leaves: what has arrived is committed, the rest stays in the journal.
-    async fn finish(mut self) -> Result<(), DeliveryError> {
+    async fn finish(mut self) {
         self.in_flight.shutdown().await;
         let end = self.destination.journal.tail().borrow().sequence;
         self.report(end);
         self.committer.finish().await;
-        Ok(())
     }
 }

@@ -162,10 +162,7 @@ pub async fn ship(
     d.attempt_succeeded();
     if !good.is_empty() {
         if route == Route::Objects {
-            d.metrics.records.inc_by(good.count());
             d.metrics.bytes.inc_by(raw_len as u64);
-        } else {
-            d.metrics.failed_records.inc_by(good.count());
         }
         d.metrics.object(encoded_len as u64, reason.as_str());
     }
@@ -185,7 +182,7 @@ fn key_of(
 ) -> Result<String, Fault> {
     let name = ObjectName {
         stream: &d.stream,
-        version_id: d.version_id,
+        version_id: d.version_id.load(Ordering::Relaxed),
         oldest_arrival_ms,
         extension,
         uuid,
@@ -230,17 +227,18 @@ async fn note_arrival(
     let at_ms = d.env.clock.now_ms();
     let (shipments, history) = (shipments.clone(), history.clone());
     let noted = tokio::task::spawn_blocking(move || {
-        if !good.is_empty() {
-            let reasons = plan.reasons.into_iter().map(|r| (r.sequence, r.code, r.message));
-            history.lock().add(&Arrived {
-                key: plan.key,
-                route: plan.route,
-                positions: good,
-                at_ms,
-                reasons: reasons.collect(),
-            })?;
+        shipments.lock().settle(plan.id, except)?;
+        if good.is_empty() {
+            return Ok(());
         }
-        shipments.lock().settle(plan.id, except)
+        let reasons = plan.reasons.into_iter().map(|r| (r.sequence, r.code, r.message));
+        history.lock().add(&Arrived {
+            key: plan.key,
+            route: plan.route,
+            positions: good,
+            at_ms,
+            reasons: reasons.collect(),
+        })
     });
     if let Ok(Err(error)) = noted.await {
         tracing::error!(

@@ -42,26 +42,15 @@ impl Progress {
 
 /// Shared between the task of a destination and those who look at it; outlives the task.
 #[derive(Debug, Clone, Default)]
-pub struct Status(Arc<Mutex<Shared>>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    progress: Progress,
-    started: bool,
-}
+pub struct Status(Arc<Mutex<Progress>>);
 
 impl Status {
     pub fn get(&self) -> Progress {
-        self.0.lock().progress.clone()
-    }
-
-    /// True the first time it is asked.
-    pub fn first_start(&self) -> bool {
-        !std::mem::replace(&mut self.0.lock().started, true)
+        self.0.lock().clone()
     }
 
     pub fn set_progress(&self, backlog: u64, oldest_arrival_ms: Option<i64>, committed: u64) {
-        let progress = &mut self.0.lock().progress;
+        let progress = &mut *self.0.lock();
         progress.backlog_records = backlog;
         progress.oldest_arrival_ms = oldest_arrival_ms;
         progress.committed = committed;
@@ -70,7 +59,7 @@ impl Status {
     /// An attempt failed. Answers true when that is news: a change of state or of its code.
     pub fn failed(&self, fault: &Fault, now_ms: i64) -> bool {
         let cause = fault.cause();
-        let progress = &mut self.0.lock().progress;
+        let progress = &mut *self.0.lock();
         let (held_before, code_before, since_before) = match &progress.state {
             State::Delivering => (false, None, None),
             State::Retrying { code, since_ms, .. } => (false, Some(code.clone()), Some(*since_ms)),
@@ -88,9 +77,14 @@ impl Status {
         news
     }
 
+    /// The delivery itself is in trouble, apart from the destination.
+    pub fn broken(&self, message: String, now_ms: i64) {
+        self.failed(&Fault::halt("Standpipe.DeliveryFailed", message), now_ms);
+    }
+
     /// An attempt succeeded. Answers true when it had not gone well before.
     pub fn succeeded(&self) -> bool {
-        std::mem::take(&mut self.0.lock().progress.state) != State::Delivering
+        std::mem::take(&mut self.0.lock().state) != State::Delivering
     }
 }
 

@@ -13,6 +13,10 @@ pub trait Clock: Send + Sync {
     fn monotonic(&self) -> Duration;
 }
 
+/// Where the monotonic clock begins, so that moments before the start of the process have a time
+/// too: a record may have waited in the journal since long before.
+const BEGINNING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// The machine's clock.
 pub struct SystemClock {
     start: Instant,
@@ -34,7 +38,7 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.start.elapsed()
+        BEGINNING + self.start.elapsed()
     }
 }
 

@@ -57,10 +57,19 @@ impl DirectPut {
         self.throttle.store(Arc::new(throttle));
     }
 
-    /// Stores the records that fit into the stream's limits: durable on Ok.
-    pub async fn put(&self, mut put: Put) -> Result<Accepted, PutError> {
+    /// Stores the records that fit into the stream's limits: durable on Ok. Goes on to its end,
+    /// and counts, also when the caller goes away.
+    pub async fn put(self: &Arc<Self>, put: Put) -> Result<Accepted, PutError> {
         let open = self.inlet.load_full().ok_or(AppendError::Closed)?;
-        let _under_way = open.tracker.token();
+        let (source, tracker) = (self.clone(), open.tracker.clone());
+        let stored = tracker.spawn(async move { source.store(open.inlet.as_ref(), put).await });
+        stored.await.unwrap_or_else(|error| {
+            let cause = format!("storing a put ended unexpectedly: {error}");
+            Err(AppendError::Failed(cause.into()).into())
+        })
+    }
+
+    async fn store(&self, inlet: &dyn Inlet, mut put: Put) -> Result<Accepted, PutError> {
         let records = put.records() as u32;
         put.arrival_ms = self.env.clock.now_ms();
         let admitted = self.throttle.load().admit(&put.lengths, self.env.clock.monotonic());
@@ -75,7 +84,7 @@ impl DirectPut {
             Err(()) => return Err(PutError::Throttled),
         }
         let stored_bytes = put.data.len() as u64;
-        match open.inlet.put(put).await {
+        match inlet.put(put).await {
             Ok(Appended { first, records: stored, repeated }) => {
                 if repeated {
                     self.metrics.repeated_put_requests.inc();

@@ -107,12 +107,12 @@ fn the_smallest_file_has_every_default() {
 }
 
 #[test]
-fn unnamed_destinations_are_named_by_place() {
-    let config = valid(
-        "data_dir: /x\napi: {anonymous: true}\nstreams:\n  a:\n    destinations:\n      \
-         - s3: {bucket: b}\n      - {name: cold, s3: {bucket: b}}\n      - s3: {bucket: b}\n",
-    );
-    assert_eq!(config.streams["a"].destination_names(), ["s3", "cold", "s3-3"]);
+fn one_destination_may_go_without_a_name_wherever_it_stands() {
+    let text = "data_dir: /x\napi: {anonymous: true}\nstreams:\n  a:\n    destinations:\n      \
+                - {name: cold, s3: {bucket: b}}\n      - s3: {bucket: b}\n";
+    assert_eq!(valid(text).streams["a"].destination_names(), ["cold", "s3"]);
+    let found = parse(&format!("{text}      - s3: {{bucket: c}}\n")).expect_err("two without");
+    assert!(found[0].message.contains("the name \"s3\" is taken by destinations[1]"), "{found:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -154,7 +154,8 @@ impl Setting {
         let destination = Destination {
             stream: "s".into(),
             name: "d".into(),
-            version_id: 1,
+            version_id: Arc::new(AtomicU64::new(1)),
+            journal_id: [5; 16],
             journal,
             transforms: self.transforms,
             framing: Framing { delimiter: b"\n".to_vec(), if_missing: true },
@@ -178,7 +179,12 @@ impl Setting {
         };
         let (flush, requests) = mpsc::channel(4);
         let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
-        let mut signals = Signals { stop: stop.clone(), drain: drain.clone(), flush: requests };
+        let mut signals = Signals {
+            stop: stop.clone(),
+            patience_ms: Arc::default(),
+            drain: drain.clone(),
+            flush: requests,
+        };
         let task =
             tokio::spawn(async move { delivery::run(Arc::new(destination), &mut signals).await });
         Running { metrics: of_destination, status, stop, drain, flush, task }
