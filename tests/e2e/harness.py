@@ -64,7 +64,7 @@ def no_retries(attempts=1):
 class Daemon:
     """`standpipe run` with a configuration of its own."""
 
-    def __init__(self, folder, streams, *, api=None, aws=None, env=None, **top):
+    def __init__(self, folder, streams, *, api=None, aws=None, env=None, flags=(), **top):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -83,6 +83,7 @@ class Daemon:
             **top,
         }
         self.env = env or {}
+        self.flags = flags
         self.process = None
 
     @property
@@ -108,7 +109,7 @@ class Daemon:
         self.write_config()
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "run", str(self.config_path)],
+                [BINARY, "run", str(self.config_path), *self.flags],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -72,47 +72,116 @@ class Writer:
             time.sleep(0.005)
 
 
-def test_two_hundred_kills(daemon, tmp_path):
-    folder = tmp_path / "bucket"
-    destination = harness.local(
-        folder, compression="gzip", buffering={"size": "16KiB", "interval": "1s"}
-    )
-    d = daemon({"s": {"destinations": [destination]}}, api={"anonymous": True})
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+def interrupted(d, stops):
+    """Writes while the daemon is ended again and again by `stops`; the records that were sent."""
     stop = threading.Event()
     writers = [Writer(d, f"w{n}") for n in range(WRITERS)]
     with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
         futures = [pool.submit(writer.run, stop) for writer in writers]
         try:
-            for _ in range(KILLS):
-                # Some die while they start, most in the middle of their work.
-                starting = rng.random() < 0.15
-                moment = time.monotonic() + rng.uniform(0, 0.05 if starting else 0.6)
-                if not starting:
-                    d.wait_ready()
-                    moment = time.monotonic() + rng.uniform(0, 0.6)
-                broken = next((f for f in futures if f.done()), None)
+            for end in stops:
+                end()
+                broken = next((future for future in futures if future.done()), None)
                 if broken:
                     broken.result()
-                harness.wait_for(lambda: time.monotonic() >= moment, "the moment", pause=0.001)
-                assert d.process.poll() is None, f"it ended by itself\n{d.log()[-4000:]}"
-                d.kill()
                 d.start(wait=False)
             d.wait_ready()
         finally:
             stop.set()
         for future in futures:
             future.result()
+    return collections.Counter(line for writer in writers for line in writer.sent)
 
-    sent = collections.Counter(line for writer in writers for line in writer.sent)
-    assert len(sent) > KILLS * RECORDS, "hardly anything was sent between the kills"
-    size = sum(len(line) + 1 for line in sent)
-    read = containers.gzip_one_member
-    found = harness.delivered(d, "s", folder, size, read)
-    assert d.terminate() == 0
-    found = {key: read(path.read_bytes()) for key, path in harness.files(folder).items()}
-    arrived = collections.Counter(b"".join(found.values()).decode().splitlines())
+
+def kills(d, count):
+    """Kills at random moments: some while it starts, most in the middle of its work."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+
+    def kill():
+        if rng.random() < 0.15:
+            span = 0.05
+        else:
+            d.wait_ready()
+            span = 0.6
+        moment = time.monotonic() + rng.uniform(0, span)
+        harness.wait_for(lambda: time.monotonic() >= moment, "the moment", pause=0.001)
+        assert d.process.poll() is None, f"it ended by itself\n{d.log()[-4000:]}"
+        d.kill()
+
+    return [kill] * count
+
+
+def check(sent, contents):
+    arrived = collections.Counter(b"".join(contents).decode().splitlines())
     assert arrived - sent == collections.Counter(), "duplicates"
     assert sent - arrived == collections.Counter(), "lost"
+
+
+def contents_of(folder):
+    return [containers.gzip_one_member(p.read_bytes()) for p in harness.files(folder).values()]
+
+
+def bytes_of(sent):
+    return sum(len(line) + 1 for line in sent)
+
+
+SMALL = {"compression": "gzip", "buffering": {"size": "16KiB", "interval": "1s"}}
+
+
+def test_two_hundred_kills(daemon, tmp_path):
+    folder = tmp_path / "bucket"
+    stream = {"destinations": [harness.local(folder, **SMALL)]}
+    d = daemon({"s": stream}, api={"anonymous": True})
+    sent = interrupted(d, kills(d, KILLS))
+    assert len(sent) > KILLS * RECORDS, "hardly anything was sent between the kills"
+    harness.delivered(d, "s", folder, bytes_of(sent), containers.gzip_one_member)
+    assert d.terminate() == 0
+    check(sent, contents_of(folder))
+
+
+def test_kills_with_a_bucket_and_a_folder_and_an_encrypted_journal(daemon, s3_server, tmp_path):
+    s3_server.client().create_bucket(Bucket="bucket")
+    folder, backup = tmp_path / "bucket", tmp_path / "backup"
+    # One delivers all the time, one seldom, one in between.
+    slow = {"compression": "gzip", "buffering": {"size": "1MiB", "interval": "5s"}}
+    source = {"bucket": backup.as_uri(), **slow}
+    destinations = [
+        harness.bucket("bucket", s3_server, **SMALL),
+        {
+            "name": "folder",
+            **harness.local(folder, **slow, s3_backup_mode="enabled", s3_backup=source),
+        },
+    ]
+    d = daemon(
+        {"s": {"encrypted": True, "destinations": destinations}},
+        api={"anonymous": True},
+        aws=harness.outgoing(),
+    )
+    sent = interrupted(d, kills(d, 40))
+    read = containers.gzip_one_member
+    harness.delivered_to_s3(d, "s", s3_server, "bucket", bytes_of(sent), read)
+    for place in (folder, backup):
+        harness.delivered(d, "s", place, bytes_of(sent), read)
+    assert d.terminate() == 0
+    check(sent, [read(answer["Body"]) for answer in s3_server.objects("bucket").values()])
+    check(sent, contents_of(folder))
+    check(sent, contents_of(backup))
+
+
+def test_restarts_under_load(daemon, tmp_path):
+    folder = tmp_path / "bucket"
+    stream = {"destinations": [harness.local(folder, **SMALL)]}
+    d = daemon({"s": stream}, api={"anonymous": True})
+
+    def terminate():
+        d.wait_ready()
+        incoming = lambda: d.metrics()["standpipe_incoming_records_total", {"stream": "s"}]  # noqa: E731
+        harness.wait_for(lambda: incoming() > 1000, "it is under load")
+        assert d.terminate() == 0
+
+    sent = interrupted(d, [terminate] * 5)
+    assert d.terminate() == 0
+    # It was told to deliver what is open, and nobody writes any more.
+    check(sent, contents_of(folder))

@@ -77,6 +77,37 @@ def test_expired_keys_are_refused(daemon, tmp_path):
     assert code_of(error) == "ExpiredTokenException"
 
 
+def test_a_file_of_keys_is_read_again(daemon, tmp_path):
+    file = tmp_path / "keys.yaml"
+
+    def write(*keys):
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps([{"access_key_id": k, "secret_access_key": "s"} for k in keys]))
+        new.chmod(0o600)
+        new.replace(file)
+
+    def accepted(key):
+        try:
+            return put(d.firehose(aws_access_key_id=key, aws_secret_access_key="s"))["RecordId"]
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "UnrecognizedClientException"
+            return None
+
+    write("AKIAFIRST")
+    d = daemon(
+        {"s": {"destinations": [harness.local(tmp_path / "bucket")]}},
+        api={"credentials_file": str(file)},
+    )
+    assert accepted("AKIAFIRST") and not accepted("AKIASECOND")
+    write("AKIASECOND")
+    harness.wait_for(lambda: accepted("AKIASECOND"), "the new key is taken", pause=0.2)
+    assert not accepted("AKIAFIRST"), "the old key is still taken"
+    # A broken file changes nothing.
+    file.write_text("- {access_key_id: ")
+    harness.wait_for(lambda: str(file) in d.log(), "the mistake is logged")
+    assert accepted("AKIASECOND")
+
+
 def test_unsigned_requests_are_refused(served):
     status, text = served.raw("POST", "/", PUT, headers_of("PutRecord"))
     assert status in {400, 403}
