@@ -73,16 +73,13 @@ impl DirectPut {
         let records = put.records() as u32;
         put.arrival_ms = self.env.clock.now_ms();
         let admitted = self.throttle.load().admit(&put.lengths, self.env.clock.monotonic());
-        match admitted {
-            Ok(0) | Err(()) if records > 0 => {
-                self.metrics.throttled_records.inc_by(u64::from(records));
-                return Err(PutError::Throttled);
-            }
-            // A part is stored under the identity of the whole call: a repetition is recognised,
-            // and gets the same part as its answer, whatever the limits have room for by then.
-            Ok(admitted) => put.truncate(admitted),
-            Err(()) => return Err(PutError::Throttled),
+        if admitted == 0 && records > 0 {
+            self.metrics.throttled_records.inc_by(u64::from(records));
+            return Err(PutError::Throttled);
         }
+        // A part is stored under the identity of the whole call: a repetition is recognised, and
+        // gets the same part as its answer, whatever the limits have room for by then.
+        put.truncate(admitted);
         let stored_bytes = put.data.len() as u64;
         match inlet.put(put).await {
             Ok(Appended { first, records: stored, repeated }) => {

@@ -64,10 +64,10 @@ impl Throttle {
         })))
     }
 
-    /// How many of the records fit, from the first on; `Err` when the whole request does not. What
+    /// How many of the records fit, from the first on; none when the request itself does not. What
     /// is taken is always the beginning of a put, so that its number alone says what it was.
-    pub fn admit(&self, lengths: &[u32], now: Duration) -> Result<usize, ()> {
-        let Some(buckets) = &self.0 else { return Ok(lengths.len()) };
+    pub fn admit(&self, lengths: &[u32], now: Duration) -> usize {
+        let Some(buckets) = &self.0 else { return lengths.len() };
         let mut buckets = buckets.lock();
         let elapsed = now.saturating_sub(buckets.at);
         buckets.at = now;
@@ -76,7 +76,7 @@ impl Throttle {
             bucket.refill(elapsed);
         }
         if requests.as_mut().is_some_and(|bucket| !bucket.take(1.0)) {
-            return Err(());
+            return 0;
         }
         for (index, &length) in lengths.iter().enumerate() {
             // Both are looked at before either is taken: a refused record costs nothing.
@@ -84,7 +84,7 @@ impl Throttle {
                 bucket.as_ref().is_none_or(|bucket| bucket.tokens >= amount.min(bucket.rate))
             };
             if !fits(records, 1.0) || !fits(bytes, f64::from(length)) {
-                return Ok(index);
+                return index;
             }
             if let Some(bucket) = records {
                 bucket.take(1.0);
@@ -93,7 +93,7 @@ impl Throttle {
                 bucket.take(f64::from(length));
             }
         }
-        Ok(lengths.len())
+        lengths.len()
     }
 }
 
@@ -108,34 +108,34 @@ mod tests {
     #[test]
     fn without_limits_everything_fits() {
         let throttle = Throttle::new(Limits::default(), at(0));
-        assert_eq!(throttle.admit(&[1_000_000; 500], at(0)), Ok(500));
+        assert_eq!(throttle.admit(&[1_000_000; 500], at(0)), 500);
     }
 
     #[test]
     fn only_the_part_that_fits_is_taken_and_time_brings_more() {
         let limits = Limits { records_per_second: Some(3), ..Limits::default() };
         let throttle = Throttle::new(limits, at(0));
-        assert_eq!(throttle.admit(&[1; 5], at(0)), Ok(3));
-        assert_eq!(throttle.admit(&[1; 2], at(100)), Ok(0));
-        assert_eq!(throttle.admit(&[1; 2], at(500)), Ok(1));
-        assert_eq!(throttle.admit(&[1; 9], at(60_000)), Ok(3));
+        assert_eq!(throttle.admit(&[1; 5], at(0)), 3);
+        assert_eq!(throttle.admit(&[1; 2], at(100)), 0);
+        assert_eq!(throttle.admit(&[1; 2], at(500)), 1);
+        assert_eq!(throttle.admit(&[1; 9], at(60_000)), 3);
     }
 
     #[test]
     fn a_record_above_the_byte_limit_passes_once_and_leaves_a_debt() {
         let limits = Limits { bytes_per_second: Some(100), ..Limits::default() };
         let throttle = Throttle::new(limits, at(0));
-        assert_eq!(throttle.admit(&[250, 1], at(0)), Ok(1));
-        assert_eq!(throttle.admit(&[1], at(1400)), Ok(0));
-        assert_eq!(throttle.admit(&[1], at(1600)), Ok(1));
+        assert_eq!(throttle.admit(&[250, 1], at(0)), 1);
+        assert_eq!(throttle.admit(&[1], at(1400)), 0);
+        assert_eq!(throttle.admit(&[1], at(1600)), 1);
     }
 
     #[test]
     fn too_many_requests_are_refused_whole() {
         let limits = Limits { requests_per_second: Some(1), ..Limits::default() };
         let throttle = Throttle::new(limits, at(0));
-        assert_eq!(throttle.admit(&[1], at(0)), Ok(1));
-        assert_eq!(throttle.admit(&[1], at(10)), Err(()));
-        assert_eq!(throttle.admit(&[1], at(1010)), Ok(1));
+        assert_eq!(throttle.admit(&[1], at(0)), 1);
+        assert_eq!(throttle.admit(&[1], at(10)), 0);
+        assert_eq!(throttle.admit(&[1], at(1010)), 1);
     }
 }
