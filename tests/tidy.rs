@@ -188,7 +188,11 @@ fn constructions(module: &str, text: &str, concrete: &BTreeMap<String, String>) 
     concrete
         .iter()
         .filter(|(_, home)| *home != module)
-        .filter(|(name, _)| Regex::new(&format!(r"\b{name}\b")).unwrap().is_match(&text))
+        .filter(|(name, home)| {
+            // Imported from where it lives, or called; a variant of the same name is neither.
+            let named = format!(r"\b{home}(::\w+)*::(\{{[^}}]*)?\b{name}\b|\b{name}::");
+            Regex::new(&named).unwrap().is_match(&text)
+        })
         .map(|(name, home)| format!("`{module}` names the concrete `{name}` of `{home}`"))
         .collect()
 }
