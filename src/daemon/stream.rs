@@ -51,6 +51,8 @@ pub struct Stream {
     any_journal: AnyJournal,
     pub journal: Arc<dyn Journal>,
     pub tag: [u8; 4],
+    /// Records of the journal that the counter of accepted records does not know.
+    uncounted_records: i64,
     /// The version part of object keys.
     version_id: Arc<AtomicU64>,
     outlets: tokio::sync::Mutex<BTreeMap<String, Running>>,
@@ -108,6 +110,9 @@ impl Stream {
         let stream = Arc::new(Self {
             name,
             tag: any_journal.tag(),
+            // Nothing comes in yet: the two stand still.
+            uncounted_records: journal.tail().borrow().sequence as i64
+                - metrics.incoming_records.get() as i64,
             version_id: Arc::new(AtomicU64::new(spec.version_id)),
             any_journal,
             journal,
@@ -281,7 +286,7 @@ impl Stream {
         let wanted = build::outlets(&spec, &self.shared.aws.load(), from_file);
         let mut running = self.outlets.lock().await;
         let mut changed = false;
-        let stays = |running: &Running| wanted.iter().any(|outlet| running.outlet == *outlet);
+        let stays = |running: &Running| wanted.contains(&running.outlet);
         let ending: Vec<Running> =
             running.extract_if(.., |_, running| !stays(running)).map(|(_, r)| r).collect();
         changed |= !ending.is_empty();
@@ -354,7 +359,7 @@ impl Stream {
             folder: self.outlet_folder(&outlet.name),
             env: self.shared.env.clone(),
             metrics,
-            incoming_records: self.metrics.incoming_records.clone(),
+            uncounted_records: self.uncounted_records,
             status,
             budget: self.shared.budget.clone(),
             pool: self.shared.pool.clone(),

@@ -60,8 +60,9 @@ pub struct Destination {
     pub folder: PathBuf,
     pub env: Env,
     pub metrics: DestinationMetrics,
-    /// The stream's counter of accepted records.
-    pub incoming_records: Counter,
+    /// Records of the journal that the stream's counter of accepted records does not know: those
+    /// from before the start, less what was counted for an earlier journal.
+    pub uncounted_records: i64,
     pub status: Status,
     pub budget: Arc<Budget>,
     pub pool: CpuPool,
@@ -70,7 +71,7 @@ pub struct Destination {
 impl Destination {
     /// The backlog that makes the counters add up from here on: what was settled before counts as
     /// it was counted, and what came in before this destination was added is not its backlog.
-    fn set_backlog_at_start(&self, backlog: u64) {
+    fn set_backlog_at_start(&self, settled: u64) {
         let metrics = &self.metrics;
         let ended = [
             &metrics.records,
@@ -79,8 +80,8 @@ impl Destination {
             &metrics.damaged_records,
         ];
         let ended: u64 = ended.into_iter().map(Counter::get).sum();
-        let came_in = self.incoming_records.get();
-        metrics.backlog_at_start_records.set((ended + backlog) as i64 - came_in as i64);
+        let backlog = ended as i64 + self.uncounted_records - settled as i64;
+        metrics.backlog_at_start_records.set(backlog);
     }
 
     fn error_line(&self, route: &Route, raw: &[u8], arrival_ms: i64, reason: &Reason) -> Vec<u8> {
@@ -118,7 +119,7 @@ impl Destination {
                 code,
                 attempts,
                 wait_ms,
-                message,
+                cause = message,
                 "attempt failed"
             );
         } else if held {
@@ -126,7 +127,7 @@ impl Destination {
                 stream,
                 destination,
                 code,
-                message,
+                cause = message,
                 wait_ms,
                 "destination held: records are safe in the journal, it goes on once mended"
             );
@@ -135,7 +136,7 @@ impl Destination {
                 stream,
                 destination,
                 code,
-                message,
+                cause = message,
                 wait_ms,
                 "delivery is being retried"
             );

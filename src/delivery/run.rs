@@ -197,7 +197,7 @@ impl Run {
                 claimed.insert(start, end);
             }
         }
-        d.set_backlog_at_start(end.saturating_sub(cursor) - settled_early.count());
+        d.set_backlog_at_start(cursor + settled_early.count());
         let shipments = Arc::new(Mutex::new(shipments));
         Ok(Self {
             batcher: Batcher::new(d.buffering, d.framing.clone()),

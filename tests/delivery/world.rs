@@ -172,7 +172,7 @@ impl Setting {
             folder: self.folder,
             env: self.env,
             metrics: of_destination.clone(),
-            incoming_records: metrics.stream("s").incoming_records,
+            uncounted_records: 0,
             status: status.clone(),
             budget: Budget::new(64 << 20),
             pool: CpuPool::default(),
