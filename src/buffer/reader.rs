@@ -32,8 +32,9 @@ struct Collected {
 impl Collected {
     fn frame(&mut self, frame: Frame) {
         if let Some(frame) = frame::cut(frame, self.from, self.before) {
-            self.full = frame.data.len() >= self.left_bytes;
-            self.left_bytes = self.left_bytes.saturating_sub(frame.data.len());
+            let bytes = frame::footprint(frame.lengths.len(), frame.data.len());
+            self.full = bytes >= self.left_bytes;
+            self.left_bytes = self.left_bytes.saturating_sub(bytes);
             self.entries.push(Entry::Frame(frame));
         }
     }
