@@ -92,8 +92,8 @@ fn read_segment(
     let file = match shared.handle(segment.first) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // Given back meanwhile, or taken away behind our back.
-            if shared.table.lock().locate(at) == Place::In(segment) {
+            // Given back meanwhile, also by who has the folder now, or taken away behind our back.
+            if !shared.is_left() && shared.table.lock().locate(at) == Place::In(segment) {
                 shared.report_damage(at, segment.end);
             }
             out.damaged(at, segment.end);
