@@ -109,6 +109,20 @@ pub const GROUP_COMMIT_BYTES: usize = 16 * MIB as usize;
 pub const CALLS_REMEMBERED: usize = 65_536;
 /// How much of the journal's tail is read again at start to fill that window.
 pub const CALLS_TAIL_BYTES: u64 = 2 * SEGMENT_BYTES;
+/// Disk space is reserved for a segment in steps of this and four times as much each, up to the
+/// segment's size. Smaller first steps mean more calls for a busy stream; larger ones that
+/// thousands of streams with little to store take up a disk.
+pub const RESERVE_FIRST_BYTES: u64 = MIB;
+/// A group commit from this size on shows bulk load: the writer then lets more puts gather before
+/// the next one. A single small put stays far below and never waits.
+pub const GATHER_AFTER_BYTES: u64 = 64 * KIB;
+/// With so much in line the writer gathers no longer: larger groups save hardly any more syncs.
+pub const GATHER_BYTES: usize = MIB as usize;
+/// Longest such pause. It is never longer than the last sync took, so it costs at most what it
+/// saves; a disk whose syncs take longer gathers enough by itself.
+pub const GATHER_MAX: Duration = Duration::from_micros(500);
+/// How often a stream says that it cannot begin a segment: every put meets the same trouble.
+pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Disk space that is left alone: the daemon's small files must still be written when a stream
 /// has filled the disk.
 pub const DISK_RESERVE_BYTES: u64 = 32 * MIB;
@@ -226,4 +240,6 @@ const _: () = {
     assert!(BUFFER_BYTES_MAX.div_ceil(PART_BYTES) <= 10_000);
     assert!(JOURNAL_BYTES_MIN <= JOURNAL_BYTES_DEFAULT);
     assert!(APPEND_QUEUE_BYTES >= FRAME_BYTES_MAX);
+    assert!(GATHER_BYTES <= GROUP_COMMIT_BYTES && GATHER_BYTES <= APPEND_QUEUE_BYTES);
+    assert!(RESERVE_FIRST_BYTES <= SEGMENT_BYTES);
 };

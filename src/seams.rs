@@ -132,7 +132,7 @@ pub trait Journal: Send + Sync {
     fn tail(&self) -> watch::Receiver<Position>;
 
     /// Entries from `from` on, at least one if `from < tail`, no further than `before`, until
-    /// `max_bytes` of data are exceeded by the last. Never modifies a file. `from` may lie inside
+    /// `max_bytes` (headers and record lengths count too) are exceeded by the last. Never modifies a file. `from` may lie inside
     /// a frame: the frame is then handed out from that record on; a frame that spans `before` is
     /// cut there.
     async fn read(
@@ -143,7 +143,9 @@ pub trait Journal: Send + Sync {
     ) -> Result<Vec<Entry>, JournalError>;
 
     /// Registers a cursor, at the oldest position kept if it is new (`from_tail`: at the tail),
-    /// and returns where it stands. Idempotent. Durable on Ok.
+    /// and returns where it stands. Idempotent. Durable on Ok. When the cursors were lost (their
+    /// file is damaged or gone while records are kept), a new one starts at the oldest position
+    /// whatever `from_tail` says, and nothing is reclaimed until the journal has been closed.
     async fn open_cursor(&self, name: &str, from_tail: bool) -> Result<Position, JournalError>;
 
     /// Everything below `before` is settled for this cursor. Monotonic: a lower position than the
@@ -158,7 +160,8 @@ pub trait Journal: Send + Sync {
 
     fn stats(&self) -> JournalStats;
 
-    /// Refuses further appends, finishes those under way, syncs. Reads still work.
+    /// Refuses further appends, finishes those under way, syncs, and lets go of the place on disk,
+    /// so that it can be opened anew: cursors no longer move. Reads still work.
     async fn close(&self);
 }
 

@@ -5,6 +5,9 @@
 //! each the length of its name (2), the name, its position (8). The floor is a sequence that the
 //! tail had reached: what is stored next never gets a lower one, even if segments are lost.
 //!
+//! A cursor with an empty name says that the file was lost and written anew: it holds everything
+//! back until the journal is closed in order, by when whoever reads it has opened his cursor.
+//!
 //! The file is replaced as a whole. Commits that wait together share one replacement.
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc};
@@ -17,6 +20,10 @@ pub const FILE: &str = "state";
 const MAGIC: [u8; 8] = *b"SPSTATE\x1a";
 const VERSION: u32 = 1;
 const PREFIX_BYTES: usize = 16;
+/// The name of a cursor that nobody can open. It stands at the oldest record while it is not known
+/// who still needs what: the cursors were lost. As part of the file it outlives a crash that comes
+/// when only some of them are there again.
+const LOST: &str = "";
 
 /// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,12 +122,14 @@ impl Cursors {
 
     /// Where a cursor stands; a new one at what `new_at` says, which is asked under the lock so
     /// that nothing is released below it meanwhile. With the version that must become durable.
-    pub fn open(&self, name: &str, new_at: impl FnOnce() -> u64) -> (u64, u64) {
+    ///
+    /// `new_at` is told whether the cursors were lost.
+    pub fn open(&self, name: &str, new_at: impl FnOnce(bool) -> u64) -> (u64, u64) {
         let mut inner = self.inner.lock();
         if let Some(&position) = inner.now.get(name) {
             return (position, inner.version);
         }
-        let position = new_at();
+        let position = new_at(inner.now.contains_key(LOST));
         inner.now.insert(name.to_owned(), position);
         inner.version += 1;
         (position, inner.version)
@@ -143,6 +152,32 @@ impl Cursors {
         inner.now.remove(name)?;
         inner.version += 1;
         Some(inner.version)
+    }
+
+    /// The cursors were lost: nothing from `oldest` on is given back, in this opening and in those
+    /// that follow, until `found_again`.
+    pub fn lost(&self, oldest: u64) {
+        let mut inner = self.inner.lock();
+        inner.now.entry(LOST.to_owned()).or_insert(oldest);
+        inner.version += 1;
+    }
+
+    /// The end of that, if any cursor is there. True if something is to be saved.
+    pub fn found_again(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let found = inner.now.keys().any(|name| name != LOST) && inner.now.remove(LOST).is_some();
+        inner.version += u64::from(found);
+        found
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.inner.lock().now.keys().filter(|name| *name != LOST).cloned().collect()
+    }
+
+    /// True for a name that a cursor can have.
+    pub fn is_name(name: &str) -> bool {
+        name != LOST && name.len() <= usize::from(u16::MAX)
     }
 
     pub fn is_durable(&self, version: u64) -> bool {

@@ -158,7 +158,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// Bytes of the frame that a put becomes.
 pub fn frame_bytes(put: &Put, encrypted: bool) -> usize {
     let overhead = if encrypted { super::crypto::OVERHEAD_BYTES } else { 0 };
-    HEADER_BYTES + put.lengths.len() * 4 + put.data.len() + overhead
+    footprint(put.lengths.len(), put.data.len()) + overhead
 }
 
 /// Appends to `scratch` what stands before the put's bytes in a plain frame: the header and the
@@ -263,6 +263,12 @@ pub fn decode_body(
         lengths,
         data: plain.slice(table..),
     })
+}
+
+/// Bytes that a frame stands for when memory or space is counted: header, record lengths, data. A
+/// frame of empty records has its price too.
+pub fn footprint(records: usize, data_bytes: usize) -> usize {
+    HEADER_BYTES + records * 4 + data_bytes
 }
 
 /// The part of a frame within `from..before`; `None` if it is empty.

@@ -42,6 +42,10 @@ pub enum OpenError {
     Io { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("the journal {0} is in use by another process")]
     Locked(PathBuf),
+    #[error(
+        "a part of {path} cannot be read: {source}; nothing was changed in it, for it may hold acknowledged records"
+    )]
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("{path} has format version {version}, which this program does not know")]
     Newer { path: PathBuf, version: u32 },
     #[error("{0} holds segments, but neither a state file nor a sound header says whose they are")]
@@ -80,7 +84,7 @@ impl LocalJournal {
             io::ErrorKind::WouldBlock => OpenError::Locked(folder.to_owned()),
             _ => error("lock", source),
         })?;
-        let Opened { state, table, next, calls, active, damaged, failed } =
+        let Opened { state, cursors_lost, table, next, calls, active, damaged, failed } =
             open::open(files, folder, &tuning)?;
         let is_new = next == 0 && state.cursors.is_empty() && active.is_none();
         let shared = Arc::new(Shared {
@@ -103,8 +107,11 @@ impl LocalJournal {
             handles: Mutex::default(),
             ended: watch::Sender::new(false),
             tuning,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         });
+        if cursors_lost {
+            shared.cursors.lost(shared.table.lock().oldest());
+        }
         if let Some(failed) = failed {
             shared.fail("recovery", &failed);
         }
@@ -161,6 +168,19 @@ impl LocalJournal {
             && !self.shared.damaged.lock().contains(position.sequence)
     }
 
+    /// Waits for the end of a writer that dropped a put, and answers with its cause.
+    async fn ended_without_answer(&self) -> AppendError {
+        self.ended().await;
+        let cause = self.shared.failed.get().cloned();
+        AppendError::Failed(cause.unwrap_or_else(|| "the writer has ended unexpectedly".into()))
+    }
+
+    async fn ended(&self) {
+        let mut ended = self.shared.ended.subscribe();
+        // The sender lives in `shared`, so waiting cannot fail.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
     /// Returns once a version of the cursors is in the file. Callers that wait together share one
     /// replacement of it.
     async fn persist(&self, version: u64) -> Result<(), JournalError> {
@@ -172,6 +192,9 @@ impl LocalJournal {
         // The guard goes along: a caller that goes away must not let two replacements meet.
         let saved = tokio::task::spawn_blocking(move || {
             let _guard = guard;
+            if shared.is_left() {
+                return Err(io::Error::other("the journal is closed"));
+            }
             shared.save_cursors()
         });
         let saved = saved.await.map_err(io::Error::other).flatten();
@@ -192,11 +215,16 @@ impl Journal for LocalJournal {
             return Ok(Appended { first, records: 0, repeated: false });
         }
         let (answer, waiting) = oneshot::channel();
-        self.shared.queue.push(put, encrypted, answer).await?;
-        match waiting.await {
-            Ok(result) => result,
-            // The writer ended without an answer.
-            Err(_) => Err(AppendError::Failed("the writer has ended unexpectedly".into())),
+        match self.shared.queue.push(put, encrypted, answer).await {
+            Ok(()) => match waiting.await {
+                Ok(result) => result,
+                Err(_) => Err(self.ended_without_answer().await),
+            },
+            // The writer may have ended without being told to.
+            Err(error) => match self.shared.failed.get() {
+                Some(cause) => Err(AppendError::Failed(Arc::clone(cause))),
+                None => Err(error),
+            },
         }
     }
 
@@ -223,13 +251,14 @@ impl Journal for LocalJournal {
     }
 
     async fn open_cursor(&self, name: &str, from_tail: bool) -> Result<Position, JournalError> {
-        if name.len() > usize::from(u16::MAX) {
-            return Err(JournalError::UnknownCursor("(a name of more than 65,535 bytes)".into()));
+        if !Cursors::is_name(name) {
+            let text = "(a name that is empty or has more than 65,535 bytes)";
+            return Err(JournalError::UnknownCursor(text.to_owned()));
         }
         let shared = &self.shared;
-        let (position, version) = shared.cursors.open(name, || {
+        let (position, version) = shared.cursors.open(name, |lost| {
             let tail = shared.tail.borrow().sequence;
-            if from_tail { tail } else { shared.table.lock().oldest() }
+            if from_tail && !lost { tail } else { shared.table.lock().oldest() }
         });
         self.persist(version).await?;
         Ok(Position::new(0, position))
@@ -237,16 +266,17 @@ impl Journal for LocalJournal {
 
     async fn commit(&self, cursor: &str, before: Position) -> Result<(), JournalError> {
         let before = before.sequence.min(self.shared.tail.borrow().sequence);
-        let version = self.shared.cursors.advance(cursor, before);
+        let version = Cursors::is_name(cursor).then(|| self.shared.cursors.advance(cursor, before));
+        let version = version.flatten();
         self.persist(version.ok_or_else(|| JournalError::UnknownCursor(cursor.to_owned()))?).await
     }
 
     fn cursors(&self) -> Vec<String> {
-        self.shared.cursors.snapshot().0.into_keys().collect()
+        self.shared.cursors.names()
     }
 
     async fn drop_cursor(&self, name: &str) -> Result<(), JournalError> {
-        let version = self.shared.cursors.drop(name);
+        let version = Cursors::is_name(name).then(|| self.shared.cursors.drop(name)).flatten();
         self.persist(version.ok_or_else(|| JournalError::UnknownCursor(name.to_owned()))?).await
     }
 
@@ -263,9 +293,16 @@ impl Journal for LocalJournal {
 
     async fn close(&self) {
         self.shared.queue.close();
-        let mut ended = self.shared.ended.subscribe();
-        // The sender lives in `shared`, so waiting cannot fail.
-        let _ = ended.wait_for(|ended| *ended).await;
+        self.ended().await;
+        // A replacement of the state that is under way ends before the folder is let go.
+        let guard = Arc::clone(&self.shared.cursors.saver).lock_owned().await;
+        let shared = Arc::clone(&self.shared);
+        let left = tokio::task::spawn_blocking(move || {
+            let _guard = guard;
+            shared.leave();
+        });
+        // A panic in it was reported where it happened; the folder then stays ours.
+        let _ = left.await;
     }
 }
 

@@ -78,15 +78,10 @@ impl State {
         while let Some(frame) = self.frames.front()
             && frame.end().sequence <= before
         {
-            self.used_bytes -= footprint(frame.lengths.len(), frame.data.len());
+            self.used_bytes -= frame::footprint(frame.lengths.len(), frame.data.len()) as u64;
             self.frames.pop_front();
         }
     }
-}
-
-/// Bytes that a frame takes: the same count as on disk.
-fn footprint(records: usize, bytes: usize) -> u64 {
-    (frame::HEADER_BYTES + records * 4 + bytes) as u64
 }
 
 #[async_trait]
@@ -104,7 +99,7 @@ impl Journal for MemoryJournal {
         if let Some(Place { first, records }) = put.call.and_then(|call| state.calls.get(&call)) {
             return Ok(Appended { first: Position::new(0, first), records, repeated: true });
         }
-        let bytes = footprint(put.lengths.len(), put.data.len());
+        let bytes = frame::footprint(put.lengths.len(), put.data.len()) as u64;
         if state.used_bytes + bytes > state.max_bytes {
             let (used_bytes, max_bytes) = (state.used_bytes, state.max_bytes);
             return Err(AppendError::Full { used_bytes, max_bytes });
@@ -144,7 +139,7 @@ impl Journal for MemoryJournal {
         let mut bytes = 0;
         for frame in state.frames.range(start..) {
             let Some(part) = frame::cut(frame.clone(), at, before) else { break };
-            bytes += part.data.len();
+            bytes += frame::footprint(part.lengths.len(), part.data.len());
             entries.push(Entry::Frame(part));
             if bytes >= max_bytes {
                 break;

@@ -20,6 +20,8 @@ pub const LOCK: &str = "lock";
 /// What opening found and made good.
 pub struct Opened {
     pub state: State,
+    /// There are records, but nothing says any more who has settled what.
+    pub cursors_lost: bool,
     pub table: Table,
     pub next: u64,
     pub calls: Calls,
@@ -51,13 +53,22 @@ impl Opening<'_> {
         let state = self.read_state()?;
         let known = state.as_ref().map(|state| state.id);
         let (found, id) = self.find_segments(known)?;
+        let cursors_lost = state.is_none() && !found.is_empty();
+        if cursors_lost {
+            // No record is lost: all start again at the oldest one.
+            tracing::error!(
+                folder = %self.folder.display(),
+                "the cursors of a journal are lost: its records are delivered again, and none is \
+                 given back until it is closed"
+            );
+        }
         let state = match (state, id) {
             (Some(state), _) => state,
             (None, Some(id)) => State { id, ..State::default() },
             (None, None) if found.is_empty() => State { id: new_id(), ..State::default() },
             (None, None) => return Err(OpenError::NoIdentity(self.folder.to_owned())),
         };
-        self.recover(state, found)
+        Ok(Opened { cursors_lost, ..self.recover(state, found)? })
     }
 
     fn read_state(&self) -> Result<Option<State>, OpenError> {
@@ -71,7 +82,6 @@ impl Opening<'_> {
             Ok(state) => Ok(Some(state)),
             Err(StateError::Newer(version)) => Err(OpenError::Newer { path, version }),
             Err(error @ StateError::Damaged) => {
-                // Nothing is lost: destinations start again at the oldest record kept.
                 tracing::error!(
                     path = %path.display(), %error, "the cursors of a journal are damaged"
                 );
@@ -136,6 +146,7 @@ impl Opening<'_> {
             table: Table::default(),
             next: state.cursors.values().copied().fold(state.floor, u64::max),
             state,
+            cursors_lost: false,
             calls,
             active: None,
             damaged: Vec::new(),
@@ -186,7 +197,7 @@ impl Opening<'_> {
         let error = |operation, source| OpenError::Io { operation, path: path.clone(), source };
         let file = self.files.open(&path).map_err(|source| error("open", source))?;
         let scan = recovery::scan(&*file, identity, last.first, last.len, &mut opened.calls)
-            .map_err(|source| error("read", source))?;
+            .map_err(|source| OpenError::Unreadable { path: path.clone(), source })?;
         let facts = Facts {
             last: true,
             head: last.head,
@@ -243,7 +254,7 @@ impl Opening<'_> {
         if action == Action::Reuse {
             if opened.next == last.first {
                 let offset = scan.sound_len;
-                opened.active = Some(Active { file, offset, reserved: false });
+                opened.active = Some(Active { file, offset, reserved: offset });
             } else {
                 // It holds nothing, and what comes next gets a name of its own.
                 opened.damaged.push((last.first, opened.next));

@@ -1,12 +1,13 @@
 //! The puts that wait for the writer: bounded by bytes, taken all at once.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::frame;
 use crate::{
+    limits::{self, GATHER_BYTES},
     record::Put,
     seams::{AppendError, Appended},
 };
@@ -32,14 +33,21 @@ pub struct Queue {
 
 struct Inner {
     waiting: VecDeque<Request>,
-    idle: bool,
+    bytes: usize,
+    /// The writer sleeps until so many bytes wait; none wake it while it is at work.
+    wake_at: usize,
     closed: bool,
 }
 
 impl Queue {
     pub fn new(most_bytes: usize) -> Self {
         Self {
-            inner: Mutex::new(Inner { waiting: VecDeque::new(), idle: false, closed: false }),
+            inner: Mutex::new(Inner {
+                waiting: VecDeque::new(),
+                bytes: 0,
+                wake_at: usize::MAX,
+                closed: false,
+            }),
             wake: Condvar::new(),
             room: Arc::new(Semaphore::new(most_bytes)),
             most_bytes,
@@ -57,24 +65,30 @@ impl Queue {
             return Err(AppendError::Closed);
         }
         inner.waiting.push_back(Request { put, frame_bytes, encrypted, answer, _room: room });
-        if inner.idle {
-            inner.idle = false;
+        inner.bytes += frame_bytes;
+        if inner.bytes >= inner.wake_at {
+            inner.wake_at = usize::MAX;
             self.wake.notify_one();
         }
         Ok(())
     }
 
-    /// Waits for requests and takes what is there, up to about `most_bytes`. False once the queue
-    /// is closed and empty.
-    pub fn take(&self, most_bytes: usize, into: &mut Vec<Request>) -> bool {
+    /// Lets requests gather for as long as `gather` says, then waits for one if there is none, and
+    /// takes what is there, up to about `most_bytes`. False once the queue is closed and empty.
+    pub fn take(&self, most_bytes: usize, gather: Duration, into: &mut Vec<Request>) -> bool {
         let mut inner = self.inner.lock();
+        if !gather.is_zero() && inner.bytes < GATHER_BYTES && !inner.closed {
+            inner.wake_at = GATHER_BYTES;
+            self.wake.wait_for(&mut inner, gather);
+        }
         while inner.waiting.is_empty() {
             if inner.closed {
                 return false;
             }
-            inner.idle = true;
+            inner.wake_at = 1;
             self.wake.wait(&mut inner);
         }
+        inner.wake_at = usize::MAX;
         let mut bytes = 0;
         while let Some(next) = inner.waiting.front()
             && (bytes == 0 || bytes + next.frame_bytes <= most_bytes)
@@ -82,6 +96,7 @@ impl Queue {
             bytes += next.frame_bytes;
             into.extend(inner.waiting.pop_front());
         }
+        inner.bytes -= bytes;
         true
     }
 
@@ -95,7 +110,72 @@ impl Queue {
 
     /// Drops what is in line: its callers learn that the writer has ended.
     pub fn clear(&self) {
-        let waiting = std::mem::take(&mut self.inner.lock().waiting);
+        let waiting = {
+            let mut inner = self.inner.lock();
+            inner.bytes = 0;
+            std::mem::take(&mut inner.waiting)
+        };
         drop(waiting);
+    }
+}
+
+/// How long puts gather after a group: not at all after a small one, so that the latency of a
+/// single put stays what it is.
+pub fn gather_time(group_bytes: u64, sync_took: Duration) -> Duration {
+    if group_bytes < limits::GATHER_AFTER_BYTES {
+        return Duration::ZERO;
+    }
+    sync_took.min(limits::GATHER_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than any test runs: only what is asserted may end the pause.
+    const FOR_EVER: Duration = Duration::from_secs(100_000);
+
+    async fn push(queue: &Queue, bytes: usize) {
+        let mut put = Put::default();
+        put.push(&vec![0; bytes]);
+        queue.push(put, false, oneshot::channel().0).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn puts_gather_until_there_are_enough() {
+        let queue = Arc::new(Queue::new(8 * GATHER_BYTES));
+        let taker = Arc::clone(&queue);
+        let taken = std::thread::spawn(move || {
+            let mut requests = Vec::new();
+            assert!(taker.take(usize::MAX, FOR_EVER, &mut requests));
+            requests.iter().map(|request| request.frame_bytes).sum::<usize>()
+        });
+        for _ in 0..12 {
+            push(&queue, GATHER_BYTES / 10).await;
+            tokio::task::yield_now().await;
+        }
+        assert!(taken.join().unwrap() >= GATHER_BYTES);
+    }
+
+    #[tokio::test]
+    async fn without_a_pause_a_small_put_is_taken_at_once_and_a_closed_queue_does_not_wait() {
+        let queue = Queue::new(8 * GATHER_BYTES);
+        let mut requests = Vec::new();
+        push(&queue, 1).await;
+        assert!(queue.take(usize::MAX, Duration::ZERO, &mut requests));
+        push(&queue, 1).await;
+        queue.close();
+        assert!(queue.take(usize::MAX, FOR_EVER, &mut requests));
+        assert_eq!(requests.len(), 2);
+        assert!(!queue.take(usize::MAX, FOR_EVER, &mut requests));
+    }
+
+    #[test]
+    fn only_bulk_load_gathers_and_no_longer_than_a_sync_takes() {
+        let ms = Duration::from_millis;
+        assert_eq!(gather_time(limits::GATHER_AFTER_BYTES - 1, ms(100)), Duration::ZERO);
+        assert_eq!(gather_time(limits::GATHER_AFTER_BYTES, ms(100)), limits::GATHER_MAX);
+        let short = Duration::from_micros(300);
+        assert_eq!(gather_time(limits::MIB, short), short);
     }
 }

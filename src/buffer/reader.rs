@@ -32,8 +32,9 @@ struct Collected {
 impl Collected {
     fn frame(&mut self, frame: Frame) {
         if let Some(frame) = frame::cut(frame, self.from, self.before) {
-            self.full = frame.data.len() >= self.left_bytes;
-            self.left_bytes = self.left_bytes.saturating_sub(frame.data.len());
+            let bytes = frame::footprint(frame.lengths.len(), frame.data.len());
+            self.full = bytes >= self.left_bytes;
+            self.left_bytes = self.left_bytes.saturating_sub(bytes);
             self.entries.push(Entry::Frame(frame));
         }
     }
@@ -91,8 +92,8 @@ fn read_segment(
     let file = match shared.handle(segment.first) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // Given back meanwhile, or taken away behind our back.
-            if shared.table.lock().locate(at) == Place::In(segment) {
+            // Given back meanwhile, also by who has the folder now, or taken away behind our back.
+            if !shared.is_left() && shared.table.lock().locate(at) == Place::In(segment) {
                 shared.report_damage(at, segment.end);
             }
             out.damaged(at, segment.end);

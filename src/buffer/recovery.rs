@@ -20,6 +20,9 @@
 //! sound frame behind it is never cut: what follows may have been acknowledged. A missing segment
 //! shows as a gap between names, and is reported like damage by whoever reads there.
 //!
+//! A part of the last segment that the disk cannot read is none of these cases: the journal does
+//! not open, and nothing is changed. The trouble may pass, a cut would not.
+//!
 //! The header and the last group of the last segment are written again and synced, and the folder
 //! with them: after a failed sync, what the kernel still shows may be on no disk.
 
@@ -120,7 +123,8 @@ pub struct Scan {
     pub torn: bool,
 }
 
-/// Verifies every frame of a segment, and remembers its calls.
+/// Verifies every frame of a segment, and remembers its calls. A stretch that cannot be read is an
+/// error: what is taken for the end here is cut off.
 pub fn scan(
     file: &dyn File,
     identity: Identity,
@@ -129,7 +133,7 @@ pub fn scan(
     calls: &mut Calls,
 ) -> io::Result<Scan> {
     let bounds = Bounds { end: u64::MAX, len };
-    let mut walk = Walk::new(file, identity, first, bounds);
+    let mut walk = Walk::new(file, identity, first, bounds).strict();
     let header_end = segment::HEADER_BYTES.min(len);
     let mut scan =
         Scan { end: first, sound_len: header_end, group_offset: header_end, ..Scan::default() };

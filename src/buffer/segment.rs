@@ -143,10 +143,19 @@ impl Table {
 
     /// Remembers what is settled, and takes out and answers the segments that nobody needs.
     pub fn release(&mut self, before: Option<u64>) -> Vec<Segment> {
+        self.release_but(1, before)
+    }
+
+    /// The same with the last segment too, when it is not written.
+    pub fn release_all(&mut self, before: Option<u64>) -> Vec<Segment> {
+        self.release_but(0, before)
+    }
+
+    fn release_but(&mut self, kept: usize, before: Option<u64>) -> Vec<Segment> {
         self.released = before;
         let Some(before) = before else { return Vec::new() };
         let mut gone = Vec::new();
-        while self.segments.len() > 1
+        while self.segments.len() > kept
             && let Some(first) = self.segments.first_entry()
             && first.get().end <= before
         {
@@ -170,6 +179,11 @@ impl Table {
     pub fn last_is_released(&self) -> bool {
         let last = self.segments.last_key_value();
         last.is_some_and(|(_, last)| self.released.is_some_and(|before| last.end <= before))
+    }
+
+    /// True if a segment of this name is one of the journal's.
+    pub fn has(&self, first: u64) -> bool {
+        self.segments.contains_key(&first)
     }
 
     /// The oldest sequence that is kept.
@@ -197,6 +211,21 @@ pub struct Tuning {
     pub calls_remembered: usize,
     pub calls_tail_bytes: u64,
     pub disk_reserve_bytes: u64,
+    /// The first step in which disk space is reserved; each further one takes four times as much.
+    pub reserve_first_bytes: u64,
+}
+
+impl Tuning {
+    /// Up to where a segment that must hold `end` bytes is reserved ahead, and where at least.
+    pub fn reserve_steps(&self, end: u64) -> [u64; 2] {
+        let first = self.reserve_first_bytes.max(1);
+        let mut ahead = first;
+        while ahead < end {
+            ahead = ahead.saturating_mul(4);
+        }
+        let bound = |to: u64| to.min(self.segment_bytes).max(end);
+        [bound(ahead), bound(end.next_multiple_of(first))]
+    }
 }
 
 impl Default for Tuning {
@@ -209,6 +238,7 @@ impl Default for Tuning {
             calls_remembered: limits::CALLS_REMEMBERED,
             calls_tail_bytes: limits::CALLS_TAIL_BYTES,
             disk_reserve_bytes: limits::DISK_RESERVE_BYTES,
+            reserve_first_bytes: limits::RESERVE_FIRST_BYTES,
         }
     }
 }
@@ -260,5 +290,21 @@ mod tests {
         assert_eq!(table.used_bytes(), 0);
         table.grow(51, 210);
         assert_eq!(table.used_bytes(), 210);
+        assert!(table.release_all(Some(50)).is_empty(), "it is still needed");
+        assert_eq!(table.release_all(Some(51)).len(), 1);
+        assert_eq!((table.used_bytes(), table.oldest(), table.has(45)), (0, 51, false));
+    }
+
+    #[test]
+    fn space_is_reserved_in_steps() {
+        use crate::limits::MIB;
+        let tuning = Tuning::default();
+        assert_eq!(tuning.reserve_steps(100), [MIB, MIB]);
+        assert_eq!(tuning.reserve_steps(MIB), [MIB, MIB]);
+        assert_eq!(tuning.reserve_steps(MIB + 1), [4 * MIB, 2 * MIB]);
+        assert_eq!(tuning.reserve_steps(20 * MIB), [64 * MIB, 20 * MIB]);
+        assert_eq!(tuning.reserve_steps(70 * MIB), [70 * MIB, 70 * MIB]);
+        let small = Tuning { segment_bytes: 4096, ..tuning };
+        assert_eq!(small.reserve_steps(100), [4096, 4096]);
     }
 }

@@ -20,7 +20,7 @@ use super::{
     frame::Identity,
     options::Durability,
     queue::Queue,
-    segment::{self, Cause, Table, Tuning},
+    segment::{self, Cause, Segment, Table, Tuning},
 };
 use crate::{
     env::{Env, File},
@@ -56,7 +56,8 @@ pub struct Shared {
     pub handles: Mutex<VecDeque<(u64, Arc<dyn File>)>>,
     /// True once the writer has ended.
     pub ended: watch::Sender<bool>,
-    pub _lock: Box<dyn Any + Send + Sync>,
+    /// Held until the journal is closed.
+    pub lock: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
 
 /// Where frames are known to start: the places where the last reads ended, and one for each MiB
@@ -99,6 +100,27 @@ impl Shared {
         }
     }
 
+    /// Ends what is kept for an orderly end, then lets go of the folder.
+    pub fn leave(&self) {
+        if self.is_left() {
+            return;
+        }
+        if self.cursors.found_again()
+            && let Err(error) = self.save_cursors()
+        {
+            // Then the next opening holds everything back as well.
+            tracing::warn!(
+                folder = %self.folder.display(), %error, "cannot save the cursors of a journal"
+            );
+        }
+        *self.lock.lock() = None;
+    }
+
+    /// True once the folder may be somebody else's.
+    pub fn is_left(&self) -> bool {
+        self.lock.lock().is_none()
+    }
+
     /// Writes the cursors and the floor, then gives back the space that nobody needs.
     pub fn save_cursors(&self) -> io::Result<()> {
         let (cursors, version) = self.cursors.snapshot();
@@ -113,6 +135,18 @@ impl Shared {
     /// Removes the segments that every cursor has durably passed.
     pub fn reclaim(&self) {
         let gone = self.cursors.with_released(|before| self.table.lock().release(before));
+        self.remove(&gone);
+    }
+
+    /// The same with the last one too, which must not be the one that is written. True if there
+    /// was something to remove.
+    pub fn reclaim_last(&self) -> bool {
+        let gone = self.cursors.with_released(|before| self.table.lock().release_all(before));
+        self.remove(&gone);
+        !gone.is_empty()
+    }
+
+    fn remove(&self, gone: &[Segment]) {
         if gone.is_empty() {
             return;
         }
@@ -123,7 +157,7 @@ impl Shared {
             places.recent.retain(|place| !is_gone(place.segment));
             places.sparse.retain(|(segment, _), _| !is_gone(*segment));
         }
-        for segment in &gone {
+        for segment in gone {
             // A removal that is lost in a crash, or fails, is made up for at the next opening.
             if let Err(error) = self.env.files.remove(&self.path_of(segment.first)) {
                 tracing::warn!(

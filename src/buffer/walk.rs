@@ -45,6 +45,7 @@ pub struct Walk<'a> {
     file: &'a dyn File,
     identity: Identity,
     bounds: Bounds,
+    strict: bool,
     /// The sequence expected next.
     pub sequence: u64,
     /// Where its frame should start.
@@ -67,7 +68,15 @@ impl<'a> Walk<'a> {
         offset: u64,
         bounds: Bounds,
     ) -> Self {
-        Self { file, identity, bounds, sequence, offset, window: Bytes::new(), window_at: 0 }
+        let (window, strict) = (Bytes::new(), false);
+        Self { file, identity, bounds, strict, sequence, offset, window, window_at: 0 }
+    }
+
+    /// What the disk cannot read is an error, not damage: whoever is going to cut a file must not
+    /// take a passing trouble for the end of it.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
     }
 
     /// The next step. Frames that end at or below `pass_below` are passed by their headers.
@@ -154,9 +163,18 @@ impl<'a> Walk<'a> {
         if offset >= self.window_at && offset + need <= window_end {
             return Ok(());
         }
-        let size = want.max(need).min(self.bounds.len - offset);
-        let mut buffer = vec![0; size as usize];
-        read_what_is_there(self.file, &mut buffer, offset)?;
+        let size = want.max(need).min(self.bounds.len - offset) as usize;
+        let mut buffer = Vec::with_capacity(size);
+        // The start of a frame that crosses the window's end is not read again.
+        if (self.window_at..window_end).contains(&offset) {
+            buffer.extend_from_slice(&self.window[(offset - self.window_at) as usize..]);
+        }
+        let (rest, at) = (size - buffer.len(), offset + buffer.len() as u64);
+        if self.strict {
+            self.file.read_more_at(&mut buffer, rest, at)?;
+        } else {
+            read_what_is_there(self.file, &mut buffer, rest, at)?;
+        }
         self.window = buffer.into();
         self.window_at = offset;
         Ok(())
@@ -165,17 +183,23 @@ impl<'a> Walk<'a> {
 
 /// Reads, and leaves zeros where the disk has lost a sector or the file has been cut: checksums
 /// will tell, and the frames around it still come through.
-fn read_what_is_there(file: &dyn File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    match file.read_exact_at(buffer, offset) {
+fn read_what_is_there(
+    file: &dyn File,
+    buffer: &mut Vec<u8>,
+    bytes: usize,
+    offset: u64,
+) -> io::Result<()> {
+    match file.read_more_at(buffer, bytes, offset) {
         Err(error) if is_loss(&error) => {}
         other => return other,
     }
     let len = file.len()?;
-    for (index, piece) in buffer.chunks_mut(PIECE_BYTES).enumerate() {
+    let start = buffer.len();
+    buffer.resize(start + bytes, 0);
+    for (index, piece) in buffer[start..].chunks_mut(PIECE_BYTES).enumerate() {
         let at = offset + (index * PIECE_BYTES) as u64;
         let there = len.saturating_sub(at).min(piece.len() as u64) as usize;
-        let (there, missing) = piece.split_at_mut(there);
-        missing.fill(0);
+        let (there, _) = piece.split_at_mut(there);
         match file.read_exact_at(there, at) {
             Err(error) if is_loss(&error) => there.fill(0),
             other => other?,
@@ -187,4 +211,68 @@ fn read_what_is_there(file: &dyn File, buffer: &mut [u8], offset: u64) -> io::Re
 fn is_loss(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
         || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::IoSlice,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::{buffer::frame, record::Put};
+
+    /// A file in memory that counts the bytes that are read.
+    struct Counted {
+        bytes: Vec<u8>,
+        read: AtomicUsize,
+    }
+
+    impl File for Counted {
+        fn write_all_at(&self, _: &[IoSlice<'_>], _: u64) -> io::Result<()> {
+            unreachable!("a walk never writes")
+        }
+        fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+            let bytes = self.bytes.get(offset as usize..offset as usize + buffer.len());
+            buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+            self.read.fetch_add(buffer.len(), Ordering::Relaxed);
+            Ok(())
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            unreachable!("a walk never writes")
+        }
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.bytes.len() as u64)
+        }
+        fn reserve(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_byte_is_read_twice_where_frames_cross_the_window() {
+        let identity = Identity::new([1; 16]);
+        let mut bytes = vec![0; segment::HEADER_BYTES as usize];
+        for n in 0..100u8 {
+            let mut put = Put::default();
+            put.push(&vec![n; 30_000]);
+            frame::encode_plain(&put, n.into(), 0, identity, &mut bytes);
+            bytes.extend_from_slice(&put.data);
+        }
+        let bounds = Bounds { end: 100, len: bytes.len() as u64 };
+        let file = Counted { bytes, read: AtomicUsize::new(0) };
+        let mut walk = Walk::new(&file, identity, 0, bounds);
+        for n in 0..100u8 {
+            let Step::Frame { header, body, .. } = walk.step(0, 100_000).unwrap() else {
+                panic!("a frame")
+            };
+            assert_eq!((header.first, &body[4..]), (n.into(), &[n; 30_000][..]));
+        }
+        let expected = file.bytes.len() - segment::HEADER_BYTES as usize;
+        assert_eq!(file.read.into_inner(), expected);
+    }
 }

@@ -11,20 +11,23 @@
 //! ```
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use super::{
     calls::{Calls, Place},
     frame,
     options::Durability,
-    queue::{Answer, Request},
+    queue::{self, Answer, Request},
     segment,
     shared::Shared,
 };
 use crate::{
     env::File,
+    limits,
     record::Position,
     seams::{AppendError, Appended},
 };
@@ -33,8 +36,8 @@ use crate::{
 pub struct Active {
     pub file: Box<dyn File>,
     pub offset: u64,
-    /// False until disk space is reserved up to the segment's size.
-    pub reserved: bool,
+    /// Up to where disk space is reserved.
+    pub reserved: u64,
 }
 
 /// A put with its place, not yet written.
@@ -64,19 +67,33 @@ pub struct Writer {
     group: Group,
     /// Headers and record lengths of a group, kept for its memory.
     scratch: Vec<u8>,
+    /// How long puts may gather before the next group.
+    gather: Duration,
+    /// When it was last said that a segment cannot begin.
+    refused_at: Cell<Option<Duration>>,
 }
 
 impl Writer {
     pub fn new(shared: Arc<Shared>, active: Option<Active>, next: u64, calls: Calls) -> Self {
-        let (group, scratch) = (Group::default(), Vec::new());
-        Self { shared, active, next, stored: next, calls, group, scratch }
+        Self {
+            shared,
+            active,
+            next,
+            stored: next,
+            calls,
+            group: Group::default(),
+            scratch: Vec::new(),
+            gather: Duration::ZERO,
+            refused_at: Cell::new(None),
+        }
     }
 
     /// Serves the queue until it is closed and empty.
     pub fn run(mut self) {
         let _ended = Ended(Arc::clone(&self.shared));
         let mut requests = Vec::new();
-        while self.shared.queue.take(self.shared.tuning.group_commit_bytes, &mut requests) {
+        let most = self.shared.tuning.group_commit_bytes;
+        while self.shared.queue.take(most, std::mem::take(&mut self.gather), &mut requests) {
             for request in requests.drain(..) {
                 self.accept(request);
             }
@@ -148,14 +165,17 @@ impl Writer {
         };
         match &mut self.active {
             Some(active) if fits(active, self.group.bytes) => {
-                if !active.reserved {
-                    let reserved = active.file.reserve(size.max(active.offset + bytes));
-                    reserved.map_err(|error| self.refuse("reserve", &error))?;
-                    if let Some(active) = &mut self.active {
-                        active.reserved = true;
+                let end = active.offset + self.group.bytes + bytes;
+                let (has, holds) = (active.reserved, active.offset > segment::HEADER_BYTES);
+                match self.reserve_in_active(has, end) {
+                    // What it holds is delivered: giving it back may make the room.
+                    Err(AppendError::Full { .. })
+                        if settled && holds && self.group.placed.is_empty() =>
+                    {
+                        self.rotate(bytes)
                     }
+                    other => other,
                 }
-                Ok(())
             }
             _ => {
                 self.flush();
@@ -182,23 +202,72 @@ impl Writer {
         Ok(())
     }
 
+    /// Reserves space for the frames up to `end`, if it is not there yet.
+    fn reserve_in_active(&mut self, has: u64, end: u64) -> Result<(), AppendError> {
+        let Some(active) = &self.active else { return Err(AppendError::Closed) };
+        if end <= has {
+            return Ok(());
+        }
+        let reserved = self.reserve(&*active.file, has, end)?;
+        if let Some(active) = &mut self.active {
+            active.reserved = reserved;
+        }
+        Ok(())
+    }
+
+    /// Reserves a file up to `end`, and ahead of it if the disk has so much. Answers up to where.
+    fn reserve(&self, file: &dyn File, has: u64, end: u64) -> Result<u64, AppendError> {
+        for to in self.shared.tuning.reserve_steps(end) {
+            if !self.disk_has(to - has.min(to)) {
+                continue;
+            }
+            match file.reserve(to) {
+                Ok(()) => return Ok(to),
+                Err(error) if is_full(&error) => {}
+                Err(error) => return Err(self.refuse("reserve", &error)),
+            }
+        }
+        Err(self.full())
+    }
+
+    /// True if so much may be taken of the disk.
+    fn disk_has(&self, bytes: u64) -> bool {
+        let shared = &*self.shared;
+        // An unanswered question is no reason to refuse: the reservation will tell.
+        let free = shared.env.files.free_bytes(&shared.folder).unwrap_or(u64::MAX);
+        free >= bytes.saturating_add(shared.tuning.disk_reserve_bytes)
+    }
+
+    /// Begins a segment; on a full disk in the place of the last one, if that is delivered.
     fn create(&self, frame_bytes: u64) -> Result<Active, AppendError> {
+        match self.try_create(frame_bytes) {
+            Err(AppendError::Full { .. }) if self.shared.reclaim_last() => {
+                self.try_create(frame_bytes)
+            }
+            other => other,
+        }
+    }
+
+    fn try_create(&self, frame_bytes: u64) -> Result<Active, AppendError> {
         let shared = &*self.shared;
         let files = &*shared.env.files;
-        let size = shared.tuning.segment_bytes.max(segment::HEADER_BYTES + frame_bytes);
-        // An unanswered question is no reason to refuse: the reservation will tell.
-        let free = files.free_bytes(&shared.folder).unwrap_or(u64::MAX);
-        if free < size.saturating_add(shared.tuning.disk_reserve_bytes) {
+        let end = segment::HEADER_BYTES + frame_bytes;
+        let [_, least] = shared.tuning.reserve_steps(end);
+        if !self.disk_has(least) {
             return Err(self.full());
         }
         let path = shared.path_of(self.next);
-        let file = files.create_new(&path).map_err(|error| self.refuse("create", &error))?;
-        if let Err(error) = file.reserve(size) {
-            drop(file);
-            // Nothing is in it. Should the removal fail, opening the journal removes it.
+        let created = match files.create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.sweep() => {
+                files.create_new(&path)
+            }
+            other => other,
+        };
+        let file = created.map_err(|error| self.refuse("create", &error))?;
+        let reserved = self.reserve(&*file, 0, end).inspect_err(|_| {
+            // Nothing is in it. Should the removal fail, the next attempt sweeps it up.
             let _ = files.remove(&path);
-            return Err(self.refuse("reserve", &error));
-        }
+        })?;
         let header = segment::encode_header(shared.identity, self.next, shared.env.clock.now_ms());
         let written = file.write_all_at(&[IoSlice::new(&header)], 0);
         if let Err(error) = written {
@@ -213,7 +282,18 @@ impl Writer {
         let synced = files.sync_dir(&shared.folder);
         synced.map_err(|error| AppendError::Failed(shared.fail("sync of the folder", &error)))?;
         shared.table.lock().push(self.next, segment::HEADER_BYTES);
-        Ok(Active { file, offset: segment::HEADER_BYTES, reserved: true })
+        Ok(Active { file, offset: segment::HEADER_BYTES, reserved })
+    }
+
+    /// Removes what a failed creation left under the next segment's name: a file that is none of
+    /// the journal's segments and holds no frame. True if it is gone.
+    fn sweep(&self) -> bool {
+        let files = &*self.shared.env.files;
+        let path = self.shared.path_of(self.next);
+        let len = files.open_read(&path).and_then(|file| file.len());
+        !self.shared.table.lock().has(self.next)
+            && len.is_ok_and(|len| len <= segment::HEADER_BYTES)
+            && files.remove(&path).is_ok()
     }
 
     /// What a caller is told when there is no file to write to. Nothing was stored and nothing is
@@ -222,8 +302,13 @@ impl Writer {
         if is_full(error) {
             return self.full();
         }
-        let folder = self.shared.folder.display();
-        tracing::error!(%folder, operation, %error, "cannot begin a journal segment");
+        let now = self.shared.env.clock.monotonic();
+        let recent = |at| now.saturating_sub(at) < limits::REFUSAL_LOG_INTERVAL;
+        if !self.refused_at.get().is_some_and(recent) {
+            self.refused_at.set(Some(now));
+            let folder = self.shared.folder.display();
+            tracing::error!(%folder, operation, %error, "cannot begin a journal segment");
+        }
         AppendError::Failed(format!("{operation} of a segment: {error}").into())
     }
 
@@ -301,26 +386,28 @@ impl Writer {
             // Where space could not be reserved a write may meet a full disk. What it left is cut
             // off again: no byte of the group was acknowledged.
             if is_full(&error) && active.file.set_len(active.offset).is_ok() {
-                active.reserved = false;
+                active.reserved = active.offset;
                 return Err(self.full());
             }
             return Err(AppendError::Failed(self.shared.fail("write", &error)));
         }
         if self.shared.durability == Durability::Fsync {
-            self.sync(&*active.file)?;
+            let took = self.sync(&*active.file)?;
+            self.gather = queue::gather_time(group.bytes, took);
         }
         active.offset += group.bytes;
         Ok(())
     }
 
-    fn sync(&self, file: &dyn File) -> Result<(), AppendError> {
+    /// Answers with the time it took.
+    fn sync(&self, file: &dyn File) -> Result<Duration, AppendError> {
         let clock = &self.shared.env.clock;
         let start = clock.monotonic();
         let synced = file.sync_data();
         let took = clock.monotonic().saturating_sub(start);
         self.shared.syncs.fetch_add(1, Ordering::Relaxed);
         self.shared.sync_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
-        synced.map_err(|error| AppendError::Failed(self.shared.fail("sync", &error)))
+        synced.map(|()| took).map_err(|error| AppendError::Failed(self.shared.fail("sync", &error)))
     }
 
     fn finish(&mut self) {
@@ -361,6 +448,9 @@ struct Ended(Arc<Shared>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("writer", &io::Error::other("it has panicked"));
+        }
         self.0.queue.close();
         self.0.queue.clear();
         self.0.ended.send_replace(true);

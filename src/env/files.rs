@@ -15,6 +15,16 @@ pub trait File: Send + Sync {
     fn write_all_at(&self, slices: &[IoSlice<'_>], offset: u64) -> io::Result<()>;
     /// Fills `buffer` from `offset`; `UnexpectedEof` if the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Appends `bytes` bytes from `offset` on to `buffer`, which after an error is as before.
+    fn read_more_at(&self, buffer: &mut Vec<u8>, bytes: usize, offset: u64) -> io::Result<()> {
+        let start = buffer.len();
+        buffer.resize(start + bytes, 0);
+        let read = self.read_exact_at(&mut buffer[start..], offset);
+        if read.is_err() {
+            buffer.truncate(start);
+        }
+        read
+    }
     /// Returns once the contents (and the length) are on stable storage.
     fn sync_data(&self) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
@@ -114,6 +124,26 @@ impl File for RealFile {
         self.0.read_exact_at(buffer, offset)
     }
 
+    /// Reads into the memory as it is: zeros that are overwritten at once cost time.
+    fn read_more_at(&self, buffer: &mut Vec<u8>, bytes: usize, offset: u64) -> io::Result<()> {
+        use rustix::{buffer::spare_capacity, io::Errno};
+        let (start, end) = (buffer.len(), buffer.len() + bytes);
+        buffer.reserve_exact(bytes);
+        while buffer.len() < end {
+            let at = offset + (buffer.len() - start) as u64;
+            let error = match rustix::io::pread(&self.0, spare_capacity(buffer), at) {
+                Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+                Ok(_) | Err(Errno::INTR) => continue,
+                Err(error) => error.into(),
+            };
+            buffer.truncate(start);
+            return Err(error);
+        }
+        // The allocator may have given more than was asked for.
+        buffer.truncate(end);
+        Ok(())
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -191,5 +221,24 @@ impl Files for RealFiles {
         let file = fs::File::options().write(true).create(true).truncate(false).open(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_file_is_read_behind_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = RealFiles.create_new(&folder.path().join("a")).unwrap();
+        file.write_all_at(&[IoSlice::new(b"0123456789")], 0).unwrap();
+        let mut buffer = Vec::with_capacity(100);
+        buffer.extend_from_slice(b"ab");
+        file.read_more_at(&mut buffer, 3, 4).unwrap();
+        assert_eq!(buffer, b"ab456");
+        let error = file.read_more_at(&mut buffer, 3, 8).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(buffer, b"ab456", "as before");
     }
 }

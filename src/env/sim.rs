@@ -35,6 +35,17 @@ pub enum Trouble {
     Full(u64),
     /// The sync (of contents or names) that comes after so many others fails.
     Sync(u64),
+    /// The read that comes after so many others meets a bad sector.
+    Read(u64),
+    /// The write that comes after so many others panics: a mistake in whoever writes.
+    Panic(u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Read,
+    Write,
+    Sync,
 }
 
 struct Disk {
@@ -123,17 +134,25 @@ impl Disk {
     }
 
     /// Counts a call down; answers the error when its trouble has come.
-    fn strikes(&mut self, is_write: bool) -> Option<io::Error> {
+    fn strikes(&mut self, call: Call) -> Option<io::Error> {
         let mut strike = None;
         self.troubles.retain_mut(|trouble| {
             let (left, error) = match trouble {
-                Trouble::Write(left) if is_write => (left, io::ErrorKind::Other),
-                Trouble::Full(left) if is_write => (left, io::ErrorKind::StorageFull),
-                Trouble::Sync(left) if !is_write => (left, io::ErrorKind::Other),
+                Trouble::Write(left) if call == Call::Write => (left, io::ErrorKind::Other),
+                Trouble::Full(left) if call == Call::Write => (left, io::ErrorKind::StorageFull),
+                Trouble::Sync(left) if call == Call::Sync => (left, io::ErrorKind::Other),
+                Trouble::Read(left) if call == Call::Read => (left, io::ErrorKind::Other),
+                Trouble::Panic(left) if call == Call::Write => {
+                    assert!(*left > 0, "simulated panic");
+                    (left, io::ErrorKind::Other)
+                }
                 _ => return true,
             };
             if *left == 0 && strike.is_none() {
-                strike = Some(io::Error::new(error, "simulated trouble"));
+                strike = Some(match call {
+                    Call::Read => rustix::io::Errno::IO.into(),
+                    _ => io::Error::new(error, "simulated trouble"),
+                });
                 return false;
             }
             *left = left.saturating_sub(1);
@@ -245,7 +264,7 @@ impl Files for SimFiles {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk.lock();
-        if let Some(error) = disk.strikes(false) {
+        if let Some(error) = disk.strikes(Call::Sync) {
             disk.note(format!("sync_dir fails {}", path.display()));
             return Err(error);
         }
@@ -300,7 +319,7 @@ impl File for SimFile {
     fn write_all_at(&self, slices: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
         self.writing(|disk| {
             let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-            let struck = disk.strikes(true);
+            let struck = disk.strikes(Call::Write);
             let full = disk.grow(self.inode, offset + bytes.len() as u64);
             disk.note(format!("write {} at {offset} +{} {struck:?}", self.inode, bytes.len()));
             full?;
@@ -317,6 +336,9 @@ impl File for SimFile {
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.with(|disk| {
+            if let Some(error) = disk.strikes(Call::Read) {
+                return Err(error);
+            }
             let seen = &self.inode(disk)?.seen;
             let offset = offset as usize;
             let bytes =
@@ -328,7 +350,7 @@ impl File for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with(|disk| {
-            let struck = disk.strikes(false);
+            let struck = disk.strikes(Call::Sync);
             disk.note(format!("sync {} {struck:?}", self.inode));
             let Disk { inodes, random, .. } = disk;
             let inode = inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;

@@ -16,6 +16,7 @@ async fn suite(make: impl Fn(&Options) -> Arc<dyn Journal>) {
     appends_in_order(make(&roomy)).await;
     reads_are_cut(make(&roomy)).await;
     odd_puts(make(&roomy)).await;
+    empty_records_have_their_price(make(&roomy)).await;
     cursors(make(&roomy)).await;
     retried_calls(make(&roomy)).await;
     many_writers(make(&roomy)).await;
@@ -76,6 +77,16 @@ async fn odd_puts(journal: Arc<dyn Journal>) {
     assert_eq!(journal.append(put(&[b"x"])).await.unwrap().first, at(1), "it does not stick");
     let expected: Vec<(u64, Vec<u8>)> = vec![(0, b"".into()), (1, b"x".into())];
     assert_eq!(records(&*journal, 0).await, expected);
+}
+
+/// Records without a byte must not fill the memory of whoever reads with a bound.
+async fn empty_records_have_their_price(journal: Arc<dyn Journal>) {
+    for _ in 0..100 {
+        journal.append(put(&[&b""[..]; 500])).await.unwrap();
+    }
+    // A frame has a header of 72 bytes and four for each record.
+    let read = journal.read(at(0), at(u64::MAX), 10 * (72 + 500 * 4)).await.unwrap();
+    assert_eq!(read.len(), 10);
 }
 
 async fn cursors(journal: Arc<dyn Journal>) {

@@ -7,7 +7,10 @@ use std::{
 
 use standpipe::{
     buffer::{LocalJournal, OpenError},
-    env::{Env, Files, sim::SimFiles},
+    env::{
+        Env, Files,
+        sim::{SimFiles, Trouble},
+    },
     seams::Journal,
 };
 
@@ -252,6 +255,88 @@ async fn a_lost_state_file_loses_the_cursors_only() {
     let journal = open_sim(&files);
     assert_eq!(journal.id(), id);
     assert_eq!(journal.open_cursor("a", false).await.unwrap(), at(14), "the oldest kept");
+}
+
+/// Whoever comes first after the state file was lost must not cost the others their backlog.
+#[tokio::test]
+async fn lost_cursors_start_at_the_oldest_record_and_give_nothing_back() {
+    let state = Path::new(FOLDER).join("state");
+    for missing in [false, true] {
+        let files = prepared().await;
+        let journal = open_sim(&files);
+        for name in ["a", "b"] {
+            assert_eq!(journal.open_cursor(name, false).await.unwrap(), at(0));
+        }
+        drop(journal);
+        if missing {
+            files.remove(&state).unwrap();
+        } else {
+            files.tamper(&state, |bytes| bytes[40] ^= 1);
+        }
+        let journal = open_sim(&files);
+        assert_eq!(journal.open_cursor("a", true).await.unwrap(), at(0));
+        journal.commit("a", at(RECORDS)).await.unwrap();
+        assert_eq!(segments(&files).len(), 3, "nothing is given back to the first that comes");
+        // A crash now, with a sound state file again, changes nothing.
+        files.crash();
+        drop(journal);
+        let journal = open_sim(&files);
+        assert_eq!(journal.open_cursor("a", true).await.unwrap(), at(RECORDS));
+        assert_eq!(journal.open_cursor("b", true).await.unwrap(), at(0));
+        assert_eq!(journal.cursors(), ["a", "b"], "only those that were opened are named");
+        assert_eq!(read_all(&journal, 0).await.len(), RECORDS as usize);
+        assert!(journal.open_cursor("", true).await.is_err());
+        assert!(journal.drop_cursor("").await.is_err());
+        journal.commit("b", at(PER_SEGMENT)).await.unwrap();
+        assert_eq!(segments(&files).len(), 3);
+        // Closed in order, all is as ever.
+        journal.close().await;
+        assert_eq!(segments(&files).len(), 2);
+        drop(journal);
+        let journal = open_sim(&files);
+        assert_eq!(journal.open_cursor("b", true).await.unwrap(), at(PER_SEGMENT));
+        assert_eq!(journal.open_cursor("new", true).await.unwrap(), at(RECORDS));
+    }
+}
+
+/// A sector that cannot be read for a moment must not end in a cut.
+#[tokio::test]
+async fn an_unreadable_last_segment_is_not_cut() {
+    let mut refused = 0;
+    for read in 0..12 {
+        let files = prepared().await;
+        files.trouble(Trouble::Read(read));
+        let env = sim_env(&files);
+        let opened =
+            LocalJournal::open_tuned(Path::new(FOLDER), &options(1 << 30), &env, None, small());
+        match opened {
+            Ok(journal) => drop(journal),
+            Err(OpenError::Unreadable { path, .. }) => {
+                assert_eq!(path, segment(2));
+                refused += 1;
+            }
+            // The state and the headers.
+            Err(OpenError::Io { operation: "read", .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        files.calm();
+        check(&files, &[], RECORDS).await;
+    }
+    assert!(refused > 0, "no read of the last segment was struck");
+}
+
+/// A reader goes on around a bad sector.
+#[tokio::test]
+async fn a_reader_goes_on_around_a_bad_sector() {
+    let files = prepared().await;
+    let journal = open_sim(&files);
+    // One read in one piece, then the pieces of it: the first of these fails.
+    files.trouble(Trouble::Read(0));
+    files.trouble(Trouble::Read(1));
+    let entries = read_all(&journal, 0).await;
+    assert_eq!(entries.last().unwrap().end(), at(RECORDS));
+    assert!(!damaged(&entries).is_empty());
+    assert!(entries.iter().filter_map(frame).count() >= 2 * PER_SEGMENT as usize);
 }
 
 #[tokio::test]
