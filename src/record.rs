@@ -100,7 +100,8 @@ pub struct Record {
 pub struct CallId {
     /// A digest of the invocation id and the access key that signed the call.
     pub digest: [u8; 16],
-    /// CRC-32C of the request body.
+    /// A checksum of the request body: a part of its SHA-256, or its CRC-32C where it is not
+    /// signed.
     pub body_checksum: u32,
 }
 

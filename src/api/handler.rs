@@ -240,7 +240,7 @@ impl Handler {
     ) -> Result<Vec<u8>, Refusal> {
         let Decoded { stream, mut put } = decode(kind, &body.bytes)?;
         put.arrival_ms = self.clock.now_ms();
-        put.call = call_id(kind, &head.headers, caller, &stream, &body.bytes);
+        put.call = call_id(kind, &head.headers, caller, &stream, || body.checksum());
         let records = put.records();
         // `body` keeps its share of the memory until the records have left it, too.
         let answer = self.backend.put(&stream, put).await?;
@@ -305,7 +305,7 @@ fn call_id(
     headers: &HeaderMap,
     caller: &str,
     stream: &str,
-    body: &[u8],
+    body_checksum: impl FnOnce() -> u32,
 ) -> Option<CallId> {
     let given = |name| headers.get(name).map(|id: &HeaderValue| id.as_bytes().trim_ascii());
     let id = CALL_HEADERS.into_iter().filter_map(given).find(|id| !id.is_empty())?;
@@ -317,7 +317,7 @@ fn call_id(
     }
     let mut digest = [0; 16];
     digest.copy_from_slice(&sha256(&text)[..16]);
-    Some(CallId { digest, body_checksum: crc32c::crc32c(body) })
+    Some(CallId { digest, body_checksum: body_checksum() })
 }
 
 /// The body of a control operation; none at all is an empty object.

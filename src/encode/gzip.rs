@@ -4,6 +4,7 @@ use std::io::Write;
 
 use flate2::{GzBuilder, write::GzEncoder};
 use libdeflater::{CompressionLvl, Compressor};
+use parking_lot::Mutex;
 
 use crate::{
     limits,
@@ -36,15 +37,26 @@ impl Encoder for Gzip {
     }
 }
 
-/// The whole batch at once, into a buffer for the worst case. Its pages come zeroed and untouched
-/// from the system, so what the compressor does not fill costs no memory.
+/// Buffers for the worst case, kept for the next batches: to clear a new one each time costs as
+/// much as copying the output out of an old one several times.
+static SCRATCH: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// The whole batch at once, into a buffer for the worst case.
 fn one_shot(data: &[u8]) -> Vec<u8> {
     let level = CompressionLvl::new(ONE_SHOT_LEVEL).expect("level 1 exists");
     let mut compressor = Compressor::new(level);
-    let mut body = vec![0; compressor.gzip_compress_bound(data.len())];
+    let bound = compressor.gzip_compress_bound(data.len());
+    let mut scratch = SCRATCH.lock().pop().unwrap_or_default();
+    if scratch.len() < bound {
+        scratch = vec![0; bound];
+    }
     let length =
-        compressor.gzip_compress(data, &mut body).expect("the buffer holds the worst case");
-    body.truncate(length);
+        compressor.gzip_compress(data, &mut scratch).expect("the buffer holds the worst case");
+    let body = scratch[..length].to_vec();
+    let mut kept = SCRATCH.lock();
+    if scratch.len() <= limits::GZIP_SCRATCH_BYTES && kept.len() < limits::GZIP_SCRATCH_BUFFERS {
+        kept.push(scratch);
+    }
     body
 }
 
