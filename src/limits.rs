@@ -135,9 +135,9 @@ pub const DISK_RESERVE_BYTES: u64 = 32 * MIB;
 pub const GZIP_ONE_SHOT_BYTES_MAX: usize = 128 * MIB as usize;
 /// Largest gzip buffer that is kept for the next batch: that of Firehose's default batch, with
 /// room. Larger ones are rare, and memory is better given back.
-pub const GZIP_SCRATCH_BYTES: usize = 8 * MIB as usize;
-/// How many of them are kept: as many as encode at a time on a small machine.
-pub const GZIP_SCRATCH_BUFFERS: usize = 2;
+pub const GZIP_BUFFER_BYTES: usize = 8 * MIB as usize;
+/// How many of them are kept: the shipments of one busy destination.
+pub const GZIP_BUFFERS: usize = 4;
 /// Block of the Snappy containers: what snappy-java's streams cut the data into, so that a reader
 /// sees the same layout.
 pub const SNAPPY_BLOCK_BYTES: usize = 32 * KIB as usize;

