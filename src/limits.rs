@@ -107,8 +107,11 @@ pub const GROUP_COMMIT_BYTES: usize = 16 * MIB as usize;
 /// Calls remembered to recognise a retried one, per stream. SDKs retry within seconds; at 5,000
 /// calls a second this is 13 s, at ordinary rates hours.
 pub const CALLS_REMEMBERED: usize = 65_536;
-/// How much of the journal's tail is read again at start to fill that window.
-pub const CALLS_TAIL_BYTES: u64 = 2 * SEGMENT_BYTES;
+/// How much of the journal's tail is read again at start to fill that window, and so is kept on
+/// disk (half of the stream's limit at the most) although it is delivered: an SDK's last attempt
+/// comes some 3 s after its first, and at 170 MB/s that is so much. More would make the start
+/// slower and cost disk.
+pub const CALLS_TAIL_BYTES: u64 = 8 * SEGMENT_BYTES;
 /// Disk space is reserved for a segment in steps of this and four times as much each, up to the
 /// segment's size. Smaller first steps mean more calls for a busy stream; larger ones that
 /// thousands of streams with little to store take up a disk.

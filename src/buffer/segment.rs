@@ -105,7 +105,8 @@ pub enum Place {
 }
 
 /// The segments of a journal in order. Those that every cursor has passed leave it, except the
-/// last, which may be the one that is written.
+/// last, which may be the one that is written, and the latest before it: the calls in them may
+/// come again after a restart.
 #[derive(Debug, Default)]
 pub struct Table {
     segments: BTreeMap<u64, Segment>,
@@ -141,23 +142,26 @@ impl Table {
         }
     }
 
-    /// Remembers what is settled, and takes out and answers the segments that nobody needs.
-    pub fn release(&mut self, before: Option<u64>) -> Vec<Segment> {
-        self.release_but(1, before)
+    /// Remembers what is settled, and takes out and answers the segments that nobody needs;
+    /// `keep_bytes` of the latest stay.
+    pub fn release(&mut self, before: Option<u64>, keep_bytes: u64) -> Vec<Segment> {
+        self.release_but(1, before, keep_bytes)
     }
 
-    /// The same with the last segment too, when it is not written.
+    /// The same with all that every cursor has passed, the last segment too, when it is not
+    /// written.
     pub fn release_all(&mut self, before: Option<u64>) -> Vec<Segment> {
-        self.release_but(0, before)
+        self.release_but(0, before, 0)
     }
 
-    fn release_but(&mut self, kept: usize, before: Option<u64>) -> Vec<Segment> {
+    fn release_but(&mut self, kept: usize, before: Option<u64>, keep_bytes: u64) -> Vec<Segment> {
         self.released = before;
         let Some(before) = before else { return Vec::new() };
         let mut gone = Vec::new();
         while self.segments.len() > kept
             && let Some(first) = self.segments.first_entry()
             && first.get().end <= before
+            && self.total_bytes - first.get().len >= keep_bytes
         {
             let segment = first.remove();
             self.total_bytes -= segment.len;
@@ -168,11 +172,9 @@ impl Table {
 
     /// Bytes of the segments that some cursor still needs.
     pub fn used_bytes(&self) -> u64 {
-        let last = self.segments.last_key_value().map(|(_, last)| last);
-        match last {
-            Some(last) if self.last_is_released() => self.total_bytes - last.len,
-            _ => self.total_bytes,
-        }
+        let Some(before) = self.released else { return self.total_bytes };
+        let passed = self.segments.values().take_while(|segment| segment.end <= before);
+        self.total_bytes - passed.map(|segment| segment.len).sum::<u64>()
     }
 
     /// True when every cursor has passed all that the last segment holds.
@@ -283,10 +285,10 @@ mod tests {
         table.push(45, 64);
         table.grow(50, 200);
         assert_eq!((table.used_bytes(), table.oldest()), (400, 10));
-        assert!(table.release(Some(19)).is_empty());
-        assert_eq!(table.release(Some(48)).len(), 2);
+        assert!(table.release(Some(19), 0).is_empty());
+        assert_eq!(table.release(Some(48), 0).len(), 2);
         assert_eq!((table.used_bytes(), table.oldest()), (200, 45));
-        assert!(table.release(Some(50)).is_empty(), "the last segment stays");
+        assert!(table.release(Some(50), 0).is_empty(), "the last segment stays");
         assert_eq!(table.used_bytes(), 0);
         table.grow(51, 210);
         assert_eq!(table.used_bytes(), 210);
