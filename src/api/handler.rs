@@ -365,7 +365,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
         }
-        call_id(PutKind::One, &map, "AKID", "s", b"{}")
+        call_id(PutKind::One, &map, "AKID", "s", || 7)
     }
 
     #[test]

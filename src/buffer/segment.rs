@@ -212,6 +212,8 @@ pub struct Tuning {
     pub append_queue_bytes: usize,
     pub calls_remembered: usize,
     pub calls_tail_bytes: u64,
+    /// Delivered bytes that stay on disk, for the calls in them.
+    pub keep_delivered_bytes: u64,
     pub disk_reserve_bytes: u64,
     /// The first step in which disk space is reserved; each further one takes four times as much.
     pub reserve_first_bytes: u64,
@@ -239,6 +241,7 @@ impl Default for Tuning {
             append_queue_bytes: limits::APPEND_QUEUE_BYTES,
             calls_remembered: limits::CALLS_REMEMBERED,
             calls_tail_bytes: limits::CALLS_TAIL_BYTES,
+            keep_delivered_bytes: limits::CALLS_TAIL_BYTES,
             disk_reserve_bytes: limits::DISK_RESERVE_BYTES,
             reserve_first_bytes: limits::RESERVE_FIRST_BYTES,
         }

@@ -135,7 +135,7 @@ impl Shared {
     /// Removes the segments that every cursor has durably passed.
     pub fn reclaim(&self) {
         // A retried call is recognised by its frame, which must outlive its delivery for a while.
-        let keep_bytes = self.tuning.calls_tail_bytes.min(self.max_bytes() / 2);
+        let keep_bytes = self.tuning.keep_delivered_bytes.min(self.max_bytes() / 2);
         let gone =
             self.cursors.with_released(|before| self.table.lock().release(before, keep_bytes));
         self.remove(&gone);

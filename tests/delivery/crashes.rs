@@ -27,7 +27,12 @@ fn answer(random: &mut Rng) -> Answer {
 
 fn open(files: &SimFiles, env: &standpipe::env::Env, folder: &std::path::Path) -> LocalJournal {
     files.calm();
-    let tuning = Tuning { segment_bytes: 4096, disk_reserve_bytes: 0, ..Tuning::default() };
+    let tuning = Tuning {
+        segment_bytes: 4096,
+        disk_reserve_bytes: 0,
+        keep_delivered_bytes: 0,
+        ..Tuning::default()
+    };
     LocalJournal::open_tuned(&folder.join("journal"), &Options::default(), env, None, tuning)
         .expect("a journal opens after any crash")
 }

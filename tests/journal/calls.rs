@@ -51,6 +51,29 @@ async fn the_window_is_bounded_and_read_from_the_tail_only() {
     assert!(!journal.append(with_call(0)).await.unwrap().repeated, "too long ago");
 }
 
+/// A call that was stored, delivered and never answered: its next attempt may come after the
+/// second restart.
+#[tokio::test]
+async fn a_delivered_call_is_known_after_restarts() {
+    let files = SimFiles::new(1);
+    let tuning = Tuning { keep_delivered_bytes: 1 << 20, ..small() };
+    let open = |files: &SimFiles| {
+        let folder = Path::new(FOLDER);
+        LocalJournal::open_tuned(folder, &options(1 << 30), &sim_env(files), None, tuning).unwrap()
+    };
+    for life in 0..3 {
+        let journal = open(&files);
+        journal.open_cursor("d", false).await.unwrap();
+        for n in life * 20..(life + 1) * 20 {
+            let answer = journal.append(with_call(n)).await.unwrap();
+            journal.commit("d", answer.first.plus(2)).await.unwrap();
+        }
+        assert_eq!(journal.stats().used_bytes, 0, "all of it is delivered");
+    }
+    let journal = open(&files);
+    assert!(journal.append(with_call(0)).await.unwrap().repeated);
+}
+
 #[tokio::test]
 async fn a_refused_call_may_be_tried_again() {
     let files = SimFiles::new(1);

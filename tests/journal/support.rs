@@ -35,7 +35,12 @@ pub fn options(max_bytes: u64) -> Options {
 
 /// Segments of 4 KiB, so that a few puts fill several.
 pub fn small() -> Tuning {
-    Tuning { segment_bytes: 4096, disk_reserve_bytes: 8192, ..Tuning::default() }
+    Tuning {
+        segment_bytes: 4096,
+        disk_reserve_bytes: 8192,
+        keep_delivered_bytes: 0,
+        ..Tuning::default()
+    }
 }
 
 pub fn sim_env(files: &SimFiles) -> Env {
