@@ -292,7 +292,7 @@ fn admin_calls_are_signed_unless_anonymous() {
     let authorization = authorization.as_deref().unwrap();
     assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIATEST/"), "{authorization}");
     assert!(authorization.contains("/eu-west-1/firehose/aws4_request"), "{authorization}");
-    assert_eq!(seen.requests[1], ("POST /v1/flush/clicks".to_owned(), None));
+    assert_eq!(seen.requests[1], ("POST /v1/streams/clicks/flush".to_owned(), None));
 }
 
 #[test]
