@@ -127,8 +127,8 @@ impl Run {
                 entries = read(journal.as_ref(), opened, end), if room && opened < end => {
                     for entry in entries? {
                         run.take(entry).await?;
+                        run.calibrate().await;
                     }
-                    run.calibrate().await;
                 }
                 changed = tail.changed(), if opened >= end && !draining => {
                     if changed.is_err() {
@@ -199,8 +199,11 @@ impl Run {
         }
         d.set_backlog_at_start(cursor + settled_early.count());
         let shipments = Arc::new(Mutex::new(shipments));
+        let mut batcher = Batcher::new(d.buffering, d.framing.clone());
+        // Until a sample has been encoded no batch counts as full.
+        batcher.set_expansion(f64::INFINITY);
         Ok(Self {
-            batcher: Batcher::new(d.buffering, d.framing.clone()),
+            batcher,
             ledger: Ledger::starting_at(cursor),
             committer: Committer::start(d.journal.clone(), d.name.clone(), shipments.clone()),
             shipments,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use standpipe::{
+    batch::SizeOf,
     buffer::{MemoryJournal, Options},
     delivery::{State, history},
+    encode::Compression,
     fault::{Cause, Fault},
     record::{Ranges, Record},
     seams::{Delivered, Failure, Journal, Transform, Verdict},
@@ -181,6 +183,32 @@ async fn size_and_interval_close_batches_in_the_clocks_order() {
     until("the size closes it", || counts(&running)[0] == 1).await;
     until("the interval closes the rest", || counts(&running)[0] == 2).await;
     assert_eq!(sink.objects.lock().len(), 2);
+    running.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_reach_the_size_they_were_given_when_encoded_bytes_are_counted() {
+    let (folder, journal) = (tempfile::tempdir().unwrap(), memory());
+    let sink = ScriptedSink::scripted([]);
+    let mut setting = Setting::new(real_env(), folder.path());
+    (setting.size, setting.size_of) = (32 << 10, SizeOf::Object);
+    setting.compression = Compression::Gzip;
+    let running = setting.start(journal.clone(), sink.clone());
+    until("the cursor is open", || !journal.cursors().is_empty()).await;
+    let mut random = fastrand::Rng::with_seed(1);
+    for _ in 0..400 {
+        let record =
+            |_| format!("{{\"level\":\"info\",\"service\":\"cart\",\"ms\":{}}}", random.u16(..));
+        let records: Vec<String> = (0..100).map(record).collect();
+        journal.append(put_of(&records)).await.unwrap();
+    }
+    running.flush().await;
+    until("all is delivered", || counts(&running)[0] == 40_000).await;
+    let mut sizes: Vec<usize> = sink.objects.lock().values().map(Vec::len).collect();
+    sizes.sort_unstable();
+    // The flush leaves one that is smaller.
+    assert!(sizes.len() > 3, "{sizes:?}");
+    assert!(sizes[1..].iter().all(|size| (29_000..37_000).contains(size)), "{sizes:?}");
     running.drain().await;
 }
 

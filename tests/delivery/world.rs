@@ -127,6 +127,8 @@ pub struct Setting {
     pub folder: PathBuf,
     pub transforms: Chain,
     pub size: u64,
+    pub size_of: SizeOf,
+    pub compression: Compression,
     pub interval: Duration,
 }
 
@@ -137,6 +139,8 @@ impl Setting {
             folder: folder.to_owned(),
             transforms: Chain::default(),
             size: 1 << 20,
+            size_of: SizeOf::Records,
+            compression: Compression::Uncompressed,
             interval: Duration::from_secs(60),
         }
     }
@@ -162,10 +166,10 @@ impl Setting {
             buffering: Buffering {
                 size: ByteSize(self.size),
                 interval: Span(self.interval),
-                size_of: SizeOf::Records,
+                size_of: self.size_of,
             },
             naming: naming.expect("the prefixes are sound"),
-            compression: Compression::Uncompressed,
+            compression: self.compression,
             content_encoding: true,
             sink: Attempts::new(sink, layers::Options::default()),
             retry: Policy::forever(Duration::from_millis(500), Duration::from_secs(30)),
