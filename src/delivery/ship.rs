@@ -143,7 +143,10 @@ pub async fn ship(
         Err(Ended::Stopped) => return Shipped::stopped(route, positions),
         // The destination refuses all of it for the records' own fault.
         Err(Ended::GaveUp { fault, attempts }) => (
-            Delivered { rejected: reject_all(records, &fault, attempts), leftovers: vec![] },
+            Delivered {
+                rejected: reject_all(positions.count(), &fault, attempts),
+                leftovers: vec![],
+            },
             vec![],
         ),
     };
@@ -257,12 +260,12 @@ fn by_position(
     failures.filter_map(|(index, failure)| Some((positions.nth(index)?, failure))).collect()
 }
 
-fn reject_all(records: u64, fault: &Fault, attempts: u32) -> Vec<(u64, Failure)> {
+fn reject_all(positions: u64, fault: &Fault, attempts: u32) -> Vec<(u64, Failure)> {
     let Cause { code, message } = fault.cause();
     let failure = Failure {
         output_type: "delivery-failed",
         cause: Cause::new(code.clone(), message.clone()),
         attempts,
     };
-    (0..records).map(|index| (index, failure.clone())).collect()
+    (0..positions).map(|index| (index, failure.clone())).collect()
 }

@@ -171,6 +171,28 @@ async fn a_stopped_run_leaves_its_records_to_the_next() {
     assert_eq!(journal.stats().used_bytes, 0);
 }
 
+/// Built again, the shipment holds fewer records than positions: one is dropped by now.
+#[tokio::test(start_paused = true)]
+async fn a_rejected_shipment_fails_every_position_of_it() {
+    let (folder, journal, env) = (tempfile::tempdir().unwrap(), memory(), real_env());
+    let cause = Cause::new("Test.Never", "never");
+    let sink = ScriptedSink::scripted([Answer::Hang, Answer::Fail(Fault::Reject { cause })]);
+    let running = Setting::new(env.clone(), folder.path()).start(journal.clone(), sink.clone());
+    until("the cursor is open", || !journal.cursors().is_empty()).await;
+    journal.append(put_of(&["drop", "aaaa"])).await.unwrap();
+    running.flush().await;
+    until("it is on its way", || sink.attempts.lock().len() == 1).await;
+    running.stop().await;
+
+    let mut setting = Setting::new(env, folder.path());
+    setting.transforms = Chain::new(vec![Arc::new(Rules)]);
+    let running = setting.start(journal.clone(), sink.clone());
+    let metrics = running.metrics.clone();
+    running.drain().await;
+    assert_eq!((metrics.records.get(), metrics.failed_records.get()), (0, 2));
+    assert_eq!(sink.lines("bad/").len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn size_and_interval_close_batches_in_the_clocks_order() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), memory());
