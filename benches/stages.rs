@@ -27,12 +27,12 @@ const CONTAINERS: [(&str, Compression); 6] = [
 /// click-stream records have.
 fn batch(record_bytes: usize) -> RawBatch {
     let mut random = fastrand::Rng::with_seed(1);
-    let mut batch = RawBatch::default();
-    while batch.data.len() < BATCH_BYTES {
-        batch.data.extend_from_slice(record(record_bytes, &mut random).as_bytes());
-        batch.records += 1;
+    let (mut data, mut records) = (Vec::new(), 0);
+    while data.len() < BATCH_BYTES {
+        data.extend_from_slice(record(record_bytes, &mut random).as_bytes());
+        records += 1;
     }
-    batch
+    RawBatch::of(data, records)
 }
 
 fn record(bytes: usize, random: &mut fastrand::Rng) -> String {
@@ -57,7 +57,7 @@ fn containers(criterion: &mut Criterion) {
     for (size, bytes) in [("116 B", 116), ("1.5 KB", 1500)] {
         let mut group = criterion.benchmark_group(format!("encode, records of {size}"));
         let batch = batch(bytes);
-        group.throughput(Throughput::Bytes(batch.data.len() as u64));
+        group.throughput(Throughput::Bytes(batch.data_bytes()));
         group.sample_size(20);
         for (name, compression) in CONTAINERS {
             let encoder = encoder(compression);

@@ -13,47 +13,12 @@
 //! The lines of partitioning and decompression were not captured; they take the form of the
 //! processing step that they are.
 
-use crate::fault::Cause;
-
-/// A Lambda function, or another transform, failed.
-pub const PROCESSING_FAILED: &str = "processing-failed";
-/// The record does not fit the Parquet or ORC schema.
-pub const FORMAT_CONVERSION_FAILED: &str = "format-conversion-failed";
-/// OpenSearch, Elasticsearch and OpenSearch Serverless.
-pub const OPENSEARCH_FAILED: &str = "AmazonOpenSearchService-failed";
-/// What Elasticsearch's failures were called first; some prefixes still expect it.
-pub const ELASTICSEARCH_FAILED: &str = "elasticsearch-failed";
-pub const SPLUNK_FAILED: &str = "splunk-failed";
-/// HTTP endpoints, the partners' included.
-pub const HTTP_ENDPOINT_FAILED: &str = "http-endpoint-failed";
-pub const SNOWFLAKE_FAILED: &str = "snowflake-failed";
-pub const ICEBERG_FAILED: &str = "iceberg-failed";
-/// CloudWatch Logs data that does not unpack.
-pub const DECOMPRESSION_FAILED: &str = "decompression-failed";
-/// Dynamic partitioning: the keys could not be taken from the record.
-pub const METADATA_EXTRACTION_FAILED: &str = "metadata-extraction-failed";
-/// Dynamic partitioning: too many partitions are open.
-pub const ACTIVE_PARTITION_EXCEEDED: &str = "activePartitionExceeded";
-
-/// Every output type, the values of `!{firehose:error-output-type}`.
-pub const OUTPUT_TYPES: [&str; 11] = [
-    PROCESSING_FAILED,
-    FORMAT_CONVERSION_FAILED,
-    OPENSEARCH_FAILED,
-    ELASTICSEARCH_FAILED,
-    SPLUNK_FAILED,
-    HTTP_ENDPOINT_FAILED,
-    SNOWFLAKE_FAILED,
-    ICEBERG_FAILED,
-    DECOMPRESSION_FAILED,
-    METADATA_EXTRACTION_FAILED,
-    ACTIVE_PARTITION_EXCEEDED,
-];
+use crate::fault::{Cause, output_type::*};
 
 /// A record that was given up, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct FailedRecord<'a> {
-    /// One of the constants above; decides about the order of the fields.
+    /// One of [`crate::fault::output_type`]; decides about the order of the fields.
     pub output_type: &'a str,
     /// The record: as it arrived where processing failed, as it was sent where a destination
     /// refused it.
@@ -253,7 +218,7 @@ mod tests {
 
     #[test]
     fn lines_are_appended_and_every_kind_is_one_line_of_json() {
-        for kind in OUTPUT_TYPES {
+        for kind in ALL {
             let line = line(kind, &[]);
             assert_eq!(line.matches('\n').count(), 1, "{kind}");
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();

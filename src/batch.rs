@@ -119,10 +119,10 @@ impl Open {
     fn push(&mut self, record: &[u8], framing: Option<&Framing>) {
         if let Some(framing) = framing {
             self.objects_touch |=
-                record.first() == Some(&b'{') && self.raw.data.last() == Some(&b'}');
-            framing.write(record, &mut self.raw.data);
+                record.first() == Some(&b'{') && self.raw.tail.data.last() == Some(&b'}');
+            framing.write(record, &mut self.raw.tail.data);
         } else {
-            self.raw.data.extend_from_slice(record);
+            self.raw.tail.data.extend_from_slice(record);
         }
         self.raw.records += 1;
     }
@@ -194,8 +194,8 @@ impl Batcher {
 
     /// The beginning of the largest open batch: what a first guess of the expansion is made from.
     pub fn sample(&self, bytes: usize) -> Option<Vec<u8>> {
-        let largest = self.open.values().max_by_key(|open| open.raw.data.len())?;
-        (largest.raw.data.len() >= bytes).then(|| largest.raw.data[..bytes].to_vec())
+        let largest = self.open.values().max_by_key(|open| open.raw.tail.data.len())?;
+        (largest.raw.tail.data.len() >= bytes).then(|| largest.raw.tail.data[..bytes].to_vec())
     }
 
     /// Adds the record at `sequence` and answers with the batch if that filled it.
@@ -212,14 +212,14 @@ impl Batcher {
         let limit = self.size_limit();
         let framed = *route == Route::Objects;
         let open = open_of(&mut self.open, route, arrival_ms, now);
-        let before = open.raw.data.len();
+        let before = open.raw.tail.data.len();
         for piece in pieces {
             // Error lines bring their own newline.
             open.push(piece, framed.then_some(&self.framing));
         }
         open.positions.insert(sequence, sequence + 1);
-        self.open_bytes += (open.raw.data.len() - before) as u64;
-        let full = open.raw.data.len() as u64 >= limit;
+        self.open_bytes += (open.raw.tail.data.len() - before) as u64;
+        let full = open.raw.tail.data.len() as u64 >= limit;
         if full { self.close(&route.clone(), CloseReason::Size) } else { None }
     }
 
@@ -232,17 +232,17 @@ impl Batcher {
         let mut records = frame.iter().peekable();
         while records.peek().is_some() {
             let open = open_of(&mut self.open, &Route::Objects, frame.arrival_ms, now);
-            let before = open.raw.data.len();
+            let before = open.raw.tail.data.len();
             let mut full = false;
             for (sequence, record) in records.by_ref() {
                 open.push(record, Some(&self.framing));
                 open.positions.insert(sequence, sequence + 1);
-                if open.raw.data.len() as u64 >= limit {
+                if open.raw.tail.data.len() as u64 >= limit {
                     full = true;
                     break;
                 }
             }
-            self.open_bytes += (open.raw.data.len() - before) as u64;
+            self.open_bytes += (open.raw.tail.data.len() - before) as u64;
             if full {
                 closed.extend(self.close(&Route::Objects, CloseReason::Size));
             }
@@ -276,13 +276,13 @@ impl Batcher {
 
     /// Closes the largest batch, for the sake of memory.
     pub fn close_largest(&mut self) -> Option<Batch> {
-        let route = self.open.iter().max_by_key(|(_, open)| open.raw.data.len())?.0.clone();
+        let route = self.open.iter().max_by_key(|(_, open)| open.raw.tail.data.len())?.0.clone();
         self.close(&route, CloseReason::Budget)
     }
 
     fn close(&mut self, route: &Route, reason: CloseReason) -> Option<Batch> {
         let (route, open) = self.open.remove_entry(route)?;
-        self.open_bytes -= open.raw.data.len() as u64;
+        self.open_bytes -= open.raw.tail.data.len() as u64;
         Some(Batch {
             route,
             raw: open.raw,
@@ -318,7 +318,7 @@ mod tests {
         let mut batcher = batcher(10, 300);
         assert!(add(&mut batcher, 0, b"12345", 0).is_none());
         let batch = add(&mut batcher, 1, b"67890", 0).expect("ten bytes are there");
-        assert_eq!(batch.raw.data, b"1234567890");
+        assert_eq!(batch.raw.tail.data, b"1234567890");
         assert_eq!(batch.positions, Ranges::of(0, 2));
         assert_eq!((batch.reason, batch.oldest_arrival_ms), (CloseReason::Size, 1000));
         assert_eq!((batcher.open_bytes(), batcher.open_batches()), (0, 0));
@@ -357,8 +357,8 @@ mod tests {
         batcher.add(&errors, 2, 0, [&b"{}\n"[..]], now);
         let mut batches = batcher.close_all(CloseReason::Drain);
         batches.sort_by_key(|batch| batch.route != Route::Objects);
-        assert_eq!(batches[0].raw.data, b"a\nb\n");
-        assert_eq!(batches[1].raw.data, b"{}\n");
+        assert_eq!(batches[0].raw.tail.data, b"a\nb\n");
+        assert_eq!(batches[1].raw.tail.data, b"{}\n");
         assert_eq!(batches[1].positions, Ranges::of(2, 3));
     }
 
@@ -381,7 +381,7 @@ mod tests {
         closed.extend(whole.close_all(CloseReason::Flush));
         expected.extend(single.close_all(CloseReason::Flush));
         let view = |batches: &[Batch]| -> Vec<(Vec<u8>, Ranges, u64)> {
-            let batch = |b: &Batch| (b.raw.data.clone(), b.positions.clone(), b.raw.records);
+            let batch = |b: &Batch| (b.raw.tail.data.clone(), b.positions.clone(), b.raw.records);
             batches.iter().map(batch).collect()
         };
         assert_eq!(view(&closed), view(&expected));

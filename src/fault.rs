@@ -53,3 +53,59 @@ impl Fault {
         }
     }
 }
+
+/// Why a record goes to the error output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Firehose's category, one of [`output_type`]: the value of `!{firehose:error-output-type}`.
+    pub output_type: &'static str,
+    pub cause: Cause,
+    /// How many attempts were made before it was given up.
+    pub attempts: u32,
+}
+
+impl Failure {
+    /// A failure at the first and only attempt.
+    pub fn new(output_type: &'static str, code: &str, message: impl Into<String>) -> Self {
+        Self { output_type, cause: Cause::new(code, message), attempts: 1 }
+    }
+}
+
+/// Firehose's categories of failed records (guide, "Custom prefixes"; the last two were seen in
+/// buckets, not documented).
+pub mod output_type {
+    /// A Lambda function, or another transform, failed.
+    pub const PROCESSING_FAILED: &str = "processing-failed";
+    /// The record does not fit the Parquet or ORC schema.
+    pub const FORMAT_CONVERSION_FAILED: &str = "format-conversion-failed";
+    /// OpenSearch, Elasticsearch and OpenSearch Serverless.
+    pub const OPENSEARCH_FAILED: &str = "AmazonOpenSearchService-failed";
+    /// What Elasticsearch's failures were called first; some prefixes still expect it.
+    pub const ELASTICSEARCH_FAILED: &str = "elasticsearch-failed";
+    pub const SPLUNK_FAILED: &str = "splunk-failed";
+    /// HTTP endpoints, the partners' included.
+    pub const HTTP_ENDPOINT_FAILED: &str = "http-endpoint-failed";
+    pub const SNOWFLAKE_FAILED: &str = "snowflake-failed";
+    pub const ICEBERG_FAILED: &str = "iceberg-failed";
+    /// CloudWatch Logs data that does not unpack.
+    pub const DECOMPRESSION_FAILED: &str = "decompression-failed";
+    /// Dynamic partitioning: the keys could not be taken from the record.
+    pub const METADATA_EXTRACTION_FAILED: &str = "metadata-extraction-failed";
+    /// Dynamic partitioning: too many partitions are open.
+    pub const ACTIVE_PARTITION_EXCEEDED: &str = "activePartitionExceeded";
+
+    /// Every category.
+    pub const ALL: [&str; 11] = [
+        PROCESSING_FAILED,
+        FORMAT_CONVERSION_FAILED,
+        OPENSEARCH_FAILED,
+        ELASTICSEARCH_FAILED,
+        SPLUNK_FAILED,
+        HTTP_ENDPOINT_FAILED,
+        SNOWFLAKE_FAILED,
+        ICEBERG_FAILED,
+        DECOMPRESSION_FAILED,
+        METADATA_EXTRACTION_FAILED,
+        ACTIVE_PARTITION_EXCEEDED,
+    ];
+}

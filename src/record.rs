@@ -7,7 +7,7 @@
 //! Ranges                         [0,3) [4,5)   half open, sorted, never touching
 //! ```
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,54 @@ pub struct Record {
     /// When the journal's stream received it, in milliseconds since the Unix epoch.
     pub arrival_ms: i64,
     pub data: Bytes,
+    /// What transforms have found out about it so far.
+    pub notes: Notes,
+}
+
+/// What transforms found out about a record beside its bytes. Costs a pointer while there is
+/// nothing; clones share.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes(Option<Arc<Findings>>);
+
+/// The findings of transforms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Values of the namespace `partitionKeyFromQuery`, in the order of the query.
+    pub from_query: Vec<(Arc<str>, String)>,
+    /// Values of the namespace `partitionKeyFromLambda`.
+    pub from_lambda: Vec<(Arc<str>, String)>,
+    /// When what the record tells of happened, in milliseconds since 1970.
+    pub event_ms: Option<i64>,
+    /// Where an Iceberg destination puts it (`otfMetadata` of a Lambda's answer).
+    pub table: Option<TableTarget>,
+}
+
+/// `otfMetadata` of a Lambda's answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableTarget {
+    pub destination_database_name: Option<String>,
+    pub destination_table_name: Option<String>,
+    /// `insert`, `update` or `delete`.
+    pub operation: Option<String>,
+}
+
+impl Notes {
+    pub fn get(&self) -> Option<&Findings> {
+        self.0.as_deref()
+    }
+
+    /// The findings, to be added to. Notes that others share are copied first.
+    pub fn edit(&mut self) -> &mut Findings {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+}
+
+/// A record as a transform leaves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Piece {
+    pub data: Bytes,
+    pub notes: Notes,
 }
 
 /// What makes two calls the same call: an SDK sends one invocation id on every attempt of a call.
@@ -174,6 +222,7 @@ impl Frame {
                     position: self.first.plus(i as u64),
                     arrival_ms: self.arrival_ms,
                     data: self.data.slice(start..offset),
+                    notes: Notes::default(),
                 }
             })
             .collect()
@@ -186,6 +235,9 @@ impl Frame {
 pub enum Route {
     /// To the destination itself.
     Objects,
+    /// To a partition of the destination, named by what its prefix takes from the record: the
+    /// values of the dynamic expressions in their order, each followed by U+001F.
+    Partition(Arc<str>),
     /// To the error output, under this category (`!{firehose:error-output-type}`).
     Errors(Cow<'static, str>),
 }

@@ -13,7 +13,7 @@
 //!
 //! Each trait has one conformance suite that every implementation runs.
 
-use std::sync::Arc;
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    fault::{Cause, Fault},
-    record::{Frame, Position, Put, Ranges, Record},
+    fault::{Failure, Fault},
+    record::{Frame, Piece, Position, Put, Ranges, Record},
 };
 
 // ---------------------------------------------------------------------------------------- Source
@@ -170,40 +170,102 @@ pub trait Journal: Send + Sync {
 /// What became of one input record. Exactly one per input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Goes on as these records (one as a rule, several where a record was taken apart).
-    Emit(Vec<Bytes>),
+    /// Goes on as this one record.
+    Emit(Piece),
+    /// Was taken apart: goes on as these records, each of which has a fate of its own from here
+    /// on. The same input must always be taken apart in the same way: which of them reached the
+    /// destination before a crash is told by their places. None is the same as `Drop`.
+    Split(Vec<Piece>),
     /// Ends here by a rule of the user's; counted.
     Drop,
     /// Goes to the error output with this reason.
     Fail(Failure),
 }
 
-/// Why a record goes to the error output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Firehose's category, the value of `!{firehose:error-output-type}`.
-    pub output_type: &'static str,
-    pub cause: Cause,
-    /// How many attempts were made before it was given up.
-    pub attempts: u32,
-}
-
+/// One step of the chain.
 #[async_trait]
 pub trait Transform: Send + Sync {
     fn name(&self) -> &'static str;
 
-    /// Exactly one verdict per input, in input order.
+    /// Exactly one verdict per input, in input order. Inputs keep their position; several of them
+    /// may share one where an earlier step took a record apart. Emitted pieces carry the input's
+    /// notes on, with what this step found out.
     async fn apply(&self, records: &[Record]) -> Vec<Verdict>;
+
+    /// What the transform waits for elsewhere, and how records are gathered for it. `None` for one
+    /// that only computes: it never waits, and runs on the CPU threads.
+    fn remote(&self) -> Option<Remote> {
+        None
+    }
+}
+
+/// How records are gathered for a transform that calls somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remote {
+    /// Bytes of records that are gathered for one call of `apply`.
+    pub gather_bytes: u64,
+    /// How long they are gathered at the most.
+    pub gather_for: Duration,
+    /// Calls of `apply` under way at a time; their answers are taken in the order of the records.
+    pub concurrency: usize,
 }
 
 // --------------------------------------------------------------------------------------- Encoder
 
-/// The records of a closed batch, concatenated as they will stand in the object before
-/// compression.
+/// Records as they will stand in the object before compression, one behind the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chunk {
+    pub data: Vec<u8>,
+    /// Where each record ends in `data`; empty unless the encoder asks for it
+    /// ([`Encoder::by_record`]).
+    pub ends: Vec<u32>,
+}
+
+/// A chunk that was put aside to save memory.
+pub trait Aside: Send + Sync + fmt::Debug {
+    /// Reads it back.
+    fn load(&self) -> io::Result<Chunk>;
+    /// Bytes of its data.
+    fn data_bytes(&self) -> u64;
+}
+
+/// The records of a closed batch: what was put aside, oldest first, then what is in memory.
 #[derive(Debug, Clone, Default)]
 pub struct RawBatch {
-    pub data: Vec<u8>,
+    pub aside: Vec<Arc<dyn Aside>>,
+    pub tail: Chunk,
     pub records: u64,
+}
+
+impl RawBatch {
+    /// A batch that is wholly in memory.
+    pub fn of(data: Vec<u8>, records: u64) -> Self {
+        Self { aside: Vec::new(), tail: Chunk { data, ends: Vec::new() }, records }
+    }
+
+    /// Bytes of all records.
+    pub fn data_bytes(&self) -> u64 {
+        let aside: u64 = self.aside.iter().map(|chunk| chunk.data_bytes()).sum();
+        aside + self.tail.data.len() as u64
+    }
+
+    /// All bytes in one piece.
+    pub fn whole(self) -> io::Result<Vec<u8>> {
+        if self.aside.is_empty() {
+            return Ok(self.tail.data);
+        }
+        let mut data = Vec::with_capacity(self.data_bytes() as usize);
+        for chunk in self.chunks() {
+            data.extend_from_slice(&chunk?.data);
+        }
+        Ok(data)
+    }
+
+    /// Chunk by chunk, in order; each is read when it is asked for.
+    pub fn chunks(self) -> impl Iterator<Item = io::Result<Chunk>> {
+        let aside = self.aside.into_iter().map(|chunk| chunk.load());
+        aside.chain(std::iter::once(Ok(self.tail)))
+    }
 }
 
 /// An encoded batch, and the records that the format could not hold.
@@ -214,13 +276,18 @@ pub struct Encoded {
     pub unfit: Vec<(u64, Failure)>,
 }
 
-/// Batch to bytes: pure, no clock and no I/O. One bad record never fails its neighbours.
+/// Batch to bytes: no clock, no network. One bad record never fails its neighbours. An error means
+/// that what was put aside could not be read back; the batch is then made again from the journal.
 pub trait Encoder: Send + Sync {
-    fn encode(&self, batch: RawBatch) -> Encoded;
+    fn encode(&self, batch: RawBatch) -> io::Result<Encoded>;
     /// What the format appends to the key (`.gz`), empty for none.
     fn extension(&self) -> &'static str;
     /// The `Content-Encoding` Firehose sets for it.
     fn content_encoding(&self) -> Option<&'static str>;
+    /// Whether it must be told where each record ends.
+    fn by_record(&self) -> bool {
+        false
+    }
 }
 
 // ------------------------------------------------------------------------------------------ Sink

@@ -1,6 +1,6 @@
 //! gzip (RFC 1952): always one member, for there are readers that stop after the first.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use bytes::Bytes;
 use flate2::{GzBuilder, write::GzEncoder};
@@ -20,11 +20,11 @@ const STREAM_LEVEL: u32 = 3;
 pub(super) struct Gzip;
 
 impl Encoder for Gzip {
-    fn encode(&self, batch: RawBatch) -> Encoded {
-        if batch.data.len() <= limits::GZIP_ONE_SHOT_BYTES_MAX {
-            return Encoded { body: one_shot(&batch.data), unfit: Vec::new() };
+    fn encode(&self, batch: RawBatch) -> io::Result<Encoded> {
+        if batch.data_bytes() <= limits::GZIP_ONE_SHOT_BYTES_MAX as u64 {
+            return Ok(Encoded { body: one_shot(&batch.whole()?), unfit: Vec::new() });
         }
-        super::finished(stream(&batch.data))
+        Ok(super::finished(stream(batch.chunks().map(|chunk| chunk.map(|chunk| chunk.data)))?))
     }
 
     fn extension(&self) -> &'static str {
@@ -85,9 +85,11 @@ fn one_shot(data: &[u8]) -> Bytes {
 }
 
 /// Piece by piece, into a buffer that grows with the output.
-pub(super) fn stream(data: &[u8]) -> Vec<u8> {
+pub(super) fn stream(pieces: impl Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {
     let mut encoder: GzEncoder<Vec<u8>> =
         GzBuilder::new().mtime(0).write(Vec::new(), flate2::Compression::new(STREAM_LEVEL));
-    encoder.write_all(data).expect("writing to memory does not fail");
-    encoder.finish().expect("writing to memory does not fail")
+    for piece in pieces {
+        encoder.write_all(&piece?)?;
+    }
+    encoder.finish()
 }

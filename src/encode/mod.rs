@@ -12,7 +12,12 @@
 //! Extensions and encodings are those Firehose was seen to deliver; its documentation says
 //! `.hsnappy` for Hadoop's blocks. The same batch always gives the same bytes.
 
+pub mod columnar;
 mod gzip;
+pub mod orc;
+pub mod parquet;
+pub mod rows;
+pub mod schema;
 mod snappy;
 mod uncompressed;
 mod zip;

@@ -9,6 +9,8 @@
 //!
 //! Numbers are 32 bits, big endian; a block holds 32 KiB of raw bytes, the last one the rest.
 
+use std::io;
+
 use snap::raw::{Encoder as BlockEncoder, max_compress_len};
 
 use crate::{
@@ -39,16 +41,17 @@ impl Snappy {
 }
 
 impl Encoder for Snappy {
-    fn encode(&self, batch: RawBatch) -> Encoded {
+    fn encode(&self, batch: RawBatch) -> io::Result<Encoded> {
+        let data = batch.whole()?;
         let mut body = self.header.to_vec();
         let mut encoder = BlockEncoder::new();
-        for block in batch.data.chunks(SNAPPY_BLOCK_BYTES) {
+        for block in data.chunks(SNAPPY_BLOCK_BYTES) {
             if self.raw_lengths {
                 body.extend(length(block.len()));
             }
             append_block(&mut encoder, block, &mut body);
         }
-        super::finished(body)
+        Ok(super::finished(body))
     }
 
     fn extension(&self) -> &'static str {

@@ -15,7 +15,7 @@ const ALL: [Compression; 6] = [
 ];
 
 fn encode(compression: Compression, data: &[u8]) -> Vec<u8> {
-    let encoded = encoder(compression).encode(RawBatch { data: data.to_vec(), records: 1 });
+    let encoded = encoder(compression).encode(RawBatch::of(data.to_vec(), 1)).unwrap();
     assert!(encoded.unfit.is_empty(), "a container holds everything");
     encoded.body.to_vec()
 }
@@ -162,7 +162,7 @@ fn the_same_batch_gives_the_same_bytes() {
 #[test]
 fn the_stream_for_large_batches_is_one_member_without_a_time() {
     let data = json_lines(200_000);
-    let body = gzip::stream(&data);
+    let body = gzip::stream(std::iter::once(Ok(data.clone()))).unwrap();
     assert!(gunzip(&body) == data);
     assert_eq!(body[4..8], [0; 4], "no modification time");
 }
@@ -187,7 +187,7 @@ fn bodies_keep_no_room_to_spare() {
     let mut data = Vec::with_capacity(64 << 20);
     data.extend_from_slice(&json_lines(1000));
     for compression in ALL {
-        let batch = RawBatch { data: data.clone(), records: 1000 };
+        let batch = RawBatch::of(data.clone(), 1000);
         let body = encoder(compression).encode(batch).body;
         let length = body.len();
         let vec = Vec::from(body);

@@ -1,12 +1,14 @@
 //! The records as they are.
 
+use std::io;
+
 use crate::seams::{Encoded, Encoder, RawBatch};
 
 pub(super) struct Uncompressed;
 
 impl Encoder for Uncompressed {
-    fn encode(&self, batch: RawBatch) -> Encoded {
-        super::finished(batch.data)
+    fn encode(&self, batch: RawBatch) -> io::Result<Encoded> {
+        Ok(super::finished(batch.whole()?))
     }
 
     fn extension(&self) -> &'static str {

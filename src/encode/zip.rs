@@ -1,6 +1,6 @@
 //! A ZIP archive with one deflated entry, named with a UUID as Firehose does.
 
-use std::io::{Cursor, Write};
+use std::io::{self, Cursor, Write};
 
 use aws_lc_rs::digest;
 use uuid::Uuid;
@@ -14,8 +14,9 @@ const LEVEL: i64 = 3;
 pub(super) struct Zip;
 
 impl Encoder for Zip {
-    fn encode(&self, batch: RawBatch) -> Encoded {
-        super::finished(archive(&batch.data).expect("writing to memory does not fail"))
+    fn encode(&self, batch: RawBatch) -> io::Result<Encoded> {
+        let data = batch.whole()?;
+        Ok(super::finished(archive(&data).expect("writing to memory does not fail")))
     }
 
     fn extension(&self) -> &'static str {

@@ -1,5 +1,23 @@
-//! What happens to a record between the journal and its destination.
+//! What happens to a record between the journal and its destination: one file per transform.
+//!
+//! | transform | Firehose's processor | fails as |
+//! |---|---|---|
+//! | `decompression` | Decompression | `decompression-failed` |
+//! | `cloudwatch` | CloudWatchLogProcessing | `decompression-failed` |
+//! | `deaggregation` | RecordDeAggregation | `metadata-extraction-failed` |
+//! | `lambda` | Lambda | `processing-failed` |
+//! | `jq::Extraction` | MetadataExtraction | `metadata-extraction-failed` |
+//! | `jq::Filter`, `jq::Map` | none | `processing-failed` |
+//! | `event_time` | none | `metadata-extraction-failed` |
+//!
+//! AppendDelimiterToRecord is not among them: it is how a batch puts its records together.
 
 mod chain;
+pub mod cloudwatch;
+pub mod deaggregation;
+pub mod decompression;
+pub mod event_time;
+pub mod jq;
+pub mod lambda;
 
-pub use chain::{Chain, MissingVerdict};
+pub use chain::{Chain, End, MissingVerdict, Segment, UnderWay};

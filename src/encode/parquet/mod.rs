@@ -1,0 +1,76 @@
+//! Apache Parquet files, laid out as Hive's writer does.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::ByteSize;
+
+/// Options of Parquet files (Firehose's ParquetSerDe, and more).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    pub compression: Compression,
+    /// Size of a row group before it is closed. Firehose: at least 64 MiB.
+    pub block_size: ByteSize,
+    /// Size of a page. Firehose: at least 64 KiB.
+    pub page_size: ByteSize,
+    /// Writes values that repeat once, in a dictionary.
+    pub enable_dictionary_compression: bool,
+    /// Format of pages.
+    pub writer_version: WriterVersion,
+    /// How timestamps are written.
+    pub timestamp_unit: TimestampUnit,
+    /// Columns that get a Bloom filter (beyond Firehose); `a.b` names a field of a struct.
+    pub bloom_filter_columns: Vec<String>,
+    /// Share of wrong hits a Bloom filter may give.
+    pub bloom_filter_false_positive_probability: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            compression: Compression::Snappy,
+            block_size: ByteSize(256 << 20),
+            page_size: ByteSize(1 << 20),
+            enable_dictionary_compression: false,
+            writer_version: WriterVersion::V1,
+            timestamp_unit: TimestampUnit::Int96,
+            bloom_filter_columns: Vec::new(),
+            bloom_filter_false_positive_probability: 0.05,
+        }
+    }
+}
+
+/// How pages are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    #[default]
+    Snappy,
+    Gzip,
+    Uncompressed,
+    /// Beyond Firehose.
+    Zstd,
+}
+
+/// Format of pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WriterVersion {
+    #[default]
+    V1,
+    V2,
+}
+
+/// How timestamps are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestampUnit {
+    /// 96 bits, as Hive and Firehose do: what Athena, Spark and Redshift Spectrum read without
+    /// being told anything.
+    #[default]
+    Int96,
+    Millis,
+    Micros,
+    Nanos,
+}

@@ -1,0 +1,1 @@
+//! What jq does to records: keys for partitions, a filter, another form.
