@@ -188,7 +188,7 @@ fn bodies_keep_no_room_to_spare() {
     data.extend_from_slice(&json_lines(1000));
     for compression in ALL {
         let batch = RawBatch::of(data.clone(), 1000);
-        let body = encoder(compression).encode(batch).body;
+        let body = encoder(compression).encode(batch).unwrap().body;
         let length = body.len();
         let vec = Vec::from(body);
         assert!(vec.capacity() < length + 4096, "{compression:?}: {} for {length}", vec.capacity());
