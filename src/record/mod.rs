@@ -7,10 +7,16 @@
 //! Ranges                         [0,3) [4,5)   half open, sorted, never touching
 //! ```
 
+mod members;
+mod ranges;
+
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+pub use members::{Leaf, Members, Part};
+pub use ranges::Ranges;
 
 /// One ordered sequence of a journal. The local journal has lane 0 only.
 pub type Lane = u16;
@@ -242,168 +248,9 @@ pub enum Route {
     Errors(Cow<'static, str>),
 }
 
-/// A set of positions of one lane as half-open ranges: sorted, disjoint, never touching.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ranges(Vec<(u64, u64)>);
-
-impl Ranges {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    pub fn of(start: u64, end: u64) -> Self {
-        let mut ranges = Self::new();
-        ranges.insert(start, end);
-        ranges
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many positions are in the set.
-    pub fn count(&self) -> u64 {
-        self.0.iter().map(|(start, end)| end - start).sum()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.0.iter().copied()
-    }
-
-    /// The lowest position and the end behind the highest.
-    pub fn bounds(&self) -> Option<(u64, u64)> {
-        Some((self.0.first()?.0, self.0.last()?.1))
-    }
-
-    pub fn contains(&self, sequence: u64) -> bool {
-        let after = self.0.partition_point(|&(start, _)| start <= sequence);
-        after > 0 && sequence < self.0[after - 1].1
-    }
-
-    /// True when no position of `start..end` is in the set.
-    pub fn is_disjoint(&self, start: u64, end: u64) -> bool {
-        if start >= end {
-            return true;
-        }
-        let first = self.0.partition_point(|&(_, e)| e <= start);
-        self.0.get(first).is_none_or(|&(s, _)| s >= end)
-    }
-
-    /// Adds `start..end`, joining what touches. Positions that are already there stay.
-    pub fn insert(&mut self, start: u64, end: u64) {
-        if start >= end {
-            return;
-        }
-        if let Some(last) = self.0.last_mut()
-            && last.1 == start
-        {
-            last.1 = end;
-            return;
-        }
-        let from = self.0.partition_point(|&(_, e)| e < start);
-        let to = self.0.partition_point(|&(s, _)| s <= end);
-        if from == to {
-            self.0.insert(from, (start, end));
-            return;
-        }
-        let joined = (start.min(self.0[from].0), end.max(self.0[to - 1].1));
-        self.0.splice(from..to, [joined]);
-    }
-
-    /// The positions of this set that are not in `other`.
-    pub fn without(&self, other: &Ranges) -> Ranges {
-        let mut left = Ranges::new();
-        for (mut start, end) in self.iter() {
-            for (gap_start, gap_end) in other.overlapping(start, end) {
-                left.insert(start, gap_start.max(start));
-                start = gap_end.min(end);
-            }
-            left.insert(start, end);
-        }
-        left
-    }
-
-    /// The positions of this set that lie in `start..end`.
-    pub fn within(&self, start: u64, end: u64) -> Ranges {
-        self.overlapping(start, end).map(|(s, e)| (s.max(start), e.min(end))).collect()
-    }
-
-    /// The ranges that share a position with `start..end`.
-    fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let from = self.0.partition_point(|&(_, e)| e <= start);
-        self.0[from..].iter().copied().take_while(move |&(s, _)| s < end)
-    }
-
-    /// The `index`-th position of the set, counted from 0.
-    pub fn nth(&self, mut index: u64) -> Option<u64> {
-        for (start, end) in self.iter() {
-            if index < end - start {
-                return Some(start + index);
-            }
-            index -= end - start;
-        }
-        None
-    }
-
-    /// Removes everything below `before`.
-    pub fn remove_below(&mut self, before: u64) {
-        self.0.retain_mut(|range| {
-            range.0 = range.0.max(before);
-            range.0 < range.1
-        });
-    }
-}
-
-impl FromIterator<(u64, u64)> for Ranges {
-    fn from_iter<T: IntoIterator<Item = (u64, u64)>>(iter: T) -> Self {
-        let mut ranges = Self::new();
-        for (start, end) in iter {
-            ranges.insert(start, end);
-        }
-        ranges
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    proptest! {
-        #[test]
-        fn ranges_agree_with_a_set(spans in prop::collection::vec((0u64..60, 0u64..12), 0..30), cut in 0u64..60) {
-            let mut ranges = Ranges::new();
-            let mut model = BTreeSet::new();
-            for (start, length) in spans {
-                prop_assert_eq!(
-                    ranges.is_disjoint(start, start + length),
-                    (start..start + length).all(|s| !model.contains(&s))
-                );
-                ranges.insert(start, start + length);
-                model.extend(start..start + length);
-                for window in ranges.0.windows(2) {
-                    prop_assert!(window[0].1 < window[1].0, "ranges touch: {:?}", ranges);
-                }
-            }
-            prop_assert_eq!(ranges.count(), model.len() as u64);
-            prop_assert!((0..80).all(|s| ranges.contains(s) == model.contains(&s)));
-            let upper = cut + 20;
-            let within = ranges.within(cut, upper);
-            let without = ranges.without(&within);
-            let parted = (0..80).all(|s| {
-                let inside = (cut..upper).contains(&s);
-                within.contains(s) == (model.contains(&s) && inside)
-                    && without.contains(s) == (model.contains(&s) && !inside)
-            });
-            prop_assert!(parted);
-            prop_assert_eq!(ranges.nth(0), model.first().copied());
-            prop_assert_eq!(ranges.nth(model.len() as u64), None);
-            ranges.remove_below(cut);
-            model.retain(|&s| s >= cut);
-            prop_assert!((0..80).all(|s| ranges.contains(s) == model.contains(&s)));
-        }
-    }
 
     #[test]
     fn record_ids_survive_the_wire() {
