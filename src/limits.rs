@@ -147,6 +147,9 @@ pub const SNAPPY_BLOCK_BYTES: usize = 32 * KIB as usize;
 
 // ------------------------------------------------------------------------------------- delivery
 
+/// Largest chunk of a batch: where records end in it is told in 32 bits. Only batches without a
+/// size of their own come near it.
+pub const CHUNK_BYTES_MAX: usize = 2 * GIB as usize;
 /// Bytes read from the journal at a time. Larger reads cost memory, smaller ones system calls.
 pub const READ_BYTES: usize = MIB as usize;
 /// Shipments of one destination under way at a time (encoding, sending or waiting to retry).
@@ -244,6 +247,8 @@ const _: () = {
     assert!(BODIES_OF_ONE_KEY_DIVISOR < BODIES_OF_ONE_PEER_DIVISOR);
     assert!(BODY_GRACE_CROWDED.as_secs() < BODY_WAIT_MAX.as_secs());
     assert!(HTTP1_READ_BYTES_MAX >= HEAD_BYTES_MAX);
+    assert!(CHUNK_BYTES_MAX as u64 >= BUFFER_BYTES_MAX);
+    assert!(CHUNK_BYTES_MAX as u64 + FRAME_BYTES_MAX as u64 <= u32::MAX as u64);
     assert!(PART_BYTES >= 5 * MIB);
     assert!(BUFFER_BYTES_MAX.div_ceil(PART_BYTES) <= 10_000);
     assert!(JOURNAL_BYTES_MIN <= JOURNAL_BYTES_DEFAULT);

@@ -1,14 +1,14 @@
 //! Groups records by route until size or interval is due. Pure: time is passed in.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     limits,
-    record::{Frame, Ranges, Route},
-    seams::RawBatch,
+    record::{Frame, Members, Route},
+    seams::{Aside, Chunk, RawBatch},
     units::{ByteSize, Span},
 };
 
@@ -96,7 +96,7 @@ impl Framing {
 pub struct Batch {
     pub route: Route,
     pub raw: RawBatch,
-    pub positions: Ranges,
+    pub members: Members,
     /// Arrival of the oldest record: the instant of the object's key.
     pub oldest_arrival_ms: i64,
     pub reason: CloseReason,
@@ -104,27 +104,69 @@ pub struct Batch {
     pub objects_touch: bool,
 }
 
+/// Which position records come from, and which of its leaves they are.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin<'a> {
+    /// One record, which is the whole position.
+    Whole(u64),
+    Leaves {
+        sequence: u64,
+        of: u32,
+        leaves: &'a [u32],
+    },
+}
+
+/// Two times on one clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Since when the record has waited. It may lie in the past for one from before a restart.
+    pub since: Duration,
+    /// Now.
+    pub read: Duration,
+}
+
+impl Now {
+    pub fn at(now: Duration) -> Self {
+        Self { since: now, read: now }
+    }
+}
+
 /// A batch that still grows.
 #[derive(Debug, Default)]
 struct Open {
     raw: RawBatch,
-    positions: Ranges,
+    /// Bytes of `raw.aside`.
+    aside_bytes: u64,
+    members: Members,
     oldest_arrival_ms: i64,
     since: Duration,
+    read: Duration,
     objects_touch: bool,
 }
 
 impl Open {
     /// Appends one record, framed for an object or as it is.
-    fn push(&mut self, record: &[u8], framing: Option<&Framing>) {
+    fn push(&mut self, record: &[u8], framing: Option<&Framing>, by_record: bool) {
+        let data = &mut self.raw.tail.data;
         if let Some(framing) = framing {
-            self.objects_touch |=
-                record.first() == Some(&b'{') && self.raw.tail.data.last() == Some(&b'}');
-            framing.write(record, &mut self.raw.tail.data);
+            self.objects_touch |= record.first() == Some(&b'{') && data.last() == Some(&b'}');
+            framing.write(record, data);
         } else {
-            self.raw.tail.data.extend_from_slice(record);
+            data.extend_from_slice(record);
+        }
+        if by_record {
+            self.raw.tail.ends.push(data.len() as u32);
         }
         self.raw.records += 1;
+    }
+
+    fn bytes(&self) -> u64 {
+        self.aside_bytes + self.raw.tail.data.len() as u64
+    }
+
+    /// Whether the ends of the tail's records must make a new beginning.
+    fn is_tail_full(&self) -> bool {
+        self.raw.tail.data.len() >= limits::CHUNK_BYTES_MAX
     }
 }
 
@@ -133,11 +175,12 @@ fn open_of<'a>(
     batches: &'a mut HashMap<Route, Open>,
     route: &Route,
     arrival_ms: i64,
-    now: Duration,
+    now: Now,
 ) -> &'a mut Open {
     // Not the entry API: it would clone the route for every record.
     if !batches.contains_key(route) {
-        let open = Open { oldest_arrival_ms: arrival_ms, since: now, ..Open::default() };
+        let Now { since, read } = now;
+        let open = Open { oldest_arrival_ms: arrival_ms, since, read, ..Open::default() };
         batches.insert(route.clone(), open);
     }
     let open = batches.get_mut(route).expect("it was inserted above");
@@ -150,15 +193,25 @@ fn open_of<'a>(
 pub struct Batcher {
     options: Buffering,
     framing: Framing,
+    /// Whether the ends of records are kept.
+    by_record: bool,
     /// Bytes an encoded byte costs before encoding; 1 where records are counted.
     expansion: f64,
     open: HashMap<Route, Open>,
+    /// Bytes in memory.
     open_bytes: u64,
 }
 
 impl Batcher {
     pub fn new(options: Buffering, framing: Framing) -> Self {
-        Self { options, framing, expansion: 1.0, open: HashMap::new(), open_bytes: 0 }
+        Self {
+            options,
+            framing,
+            by_record: false,
+            expansion: 1.0,
+            open: HashMap::new(),
+            open_bytes: 0,
+        }
     }
 
     /// Takes everything into one batch a route: for batches whose records are decided.
@@ -167,17 +220,34 @@ impl Batcher {
         Self::new(options, framing)
     }
 
+    /// The same, keeping where each record ends for an encoder that asks for it.
+    pub fn by_record(self, by_record: bool) -> Self {
+        Self { by_record, ..self }
+    }
+
     /// How many bytes before encoding an encoded byte stands for: what `size_of: object` goes by.
     pub fn set_expansion(&mut self, expansion: f64) {
         self.expansion = expansion.clamp(1.0, 1000.0);
     }
 
+    /// Bytes of open batches in memory.
     pub fn open_bytes(&self) -> u64 {
         self.open_bytes
     }
 
     pub fn open_batches(&self) -> usize {
         self.open.len()
+    }
+
+    /// Whether records of this route go into a batch that is there already.
+    pub fn is_open(&self, route: &Route) -> bool {
+        self.open.contains_key(route)
+    }
+
+    /// How many partitions are open.
+    pub fn open_partitions(&self) -> usize {
+        let errors = self.open.keys().filter(|route| matches!(route, Route::Errors(_))).count();
+        self.open.len() - errors
     }
 
     /// The size before encoding at which a batch is closed.
@@ -193,41 +263,53 @@ impl Batcher {
     }
 
     /// The beginning of the largest open batch: what a first guess of the expansion is made from.
-    pub fn sample(&self, bytes: usize) -> Option<Vec<u8>> {
-        let largest = self.open.values().max_by_key(|open| open.raw.tail.data.len())?;
-        (largest.raw.tail.data.len() >= bytes).then(|| largest.raw.tail.data[..bytes].to_vec())
+    pub fn sample(&self, bytes: usize) -> Option<Chunk> {
+        let objects = self.open.iter().filter(|(route, _)| !matches!(route, Route::Errors(_)));
+        let (_, largest) = objects.max_by_key(|(_, open)| open.raw.tail.data.len())?;
+        let Chunk { data, ends } = &largest.raw.tail;
+        if data.len() < bytes {
+            return None;
+        }
+        // Whole records, where records are told apart.
+        let ends: Vec<u32> =
+            ends.iter().copied().take_while(|end| *end as usize <= bytes).collect();
+        let bytes = ends.last().map_or(bytes, |end| *end as usize);
+        Some(Chunk { data: data[..bytes].to_vec(), ends })
     }
 
-    /// Adds the record at `sequence` and answers with the batch if that filled it.
+    /// Adds what became of the record at a position, and answers with the batch if that filled it.
     ///
-    /// `pieces` are what became of the record: they settle together, so they stay together.
+    /// All leaves that go to one route are added together, so that they stay together.
     pub fn add<'a>(
         &mut self,
         route: &Route,
-        sequence: u64,
+        origin: Origin<'_>,
         arrival_ms: i64,
         pieces: impl IntoIterator<Item = &'a [u8]>,
-        now: Duration,
+        now: Now,
     ) -> Option<Batch> {
         let limit = self.size_limit();
-        let framed = *route == Route::Objects;
+        // Error lines bring their own newline.
+        let is_error = matches!(route, Route::Errors(_));
         let open = open_of(&mut self.open, route, arrival_ms, now);
         let before = open.raw.tail.data.len();
         for piece in pieces {
-            // Error lines bring their own newline.
-            open.push(piece, framed.then_some(&self.framing));
+            open.push(piece, (!is_error).then_some(&self.framing), self.by_record && !is_error);
         }
-        open.positions.insert(sequence, sequence + 1);
+        match origin {
+            Origin::Whole(sequence) => open.members.push(sequence),
+            Origin::Leaves { sequence, of, leaves } => {
+                open.members.push_leaves(sequence, of, leaves);
+            }
+        }
         self.open_bytes += (open.raw.tail.data.len() - before) as u64;
-        let full = open.raw.tail.data.len() as u64 >= limit;
+        let full = open.bytes() >= limit || open.is_tail_full();
         if full { self.close(&route.clone(), CloseReason::Size) } else { None }
     }
 
     /// Adds the records of a whole frame, as they are, to the objects: what `add` does for each,
     /// with the look-ups made once. Batches that are full on the way go to `closed`.
-    ///
-    /// `now` may lie in the past for records that have waited since before a restart.
-    pub fn add_frame(&mut self, frame: &Frame, now: Duration, closed: &mut Vec<Batch>) {
+    pub fn add_frame(&mut self, frame: &Frame, now: Now, closed: &mut Vec<Batch>) {
         let limit = self.size_limit();
         let mut records = frame.iter().peekable();
         while records.peek().is_some() {
@@ -235,9 +317,9 @@ impl Batcher {
             let before = open.raw.tail.data.len();
             let mut full = false;
             for (sequence, record) in records.by_ref() {
-                open.push(record, Some(&self.framing));
-                open.positions.insert(sequence, sequence + 1);
-                if open.raw.tail.data.len() as u64 >= limit {
+                open.push(record, Some(&self.framing), self.by_record);
+                open.members.push(sequence);
+                if open.bytes() >= limit || open.is_tail_full() {
                     full = true;
                     break;
                 }
@@ -250,19 +332,27 @@ impl Batcher {
     }
 
     /// When the next batch is due by interval, on the clock that `now` comes from.
-    pub fn next_due(&self) -> Option<Duration> {
-        let interval = self.options.interval.0;
-        self.open.values().map(|open| open.since + interval).min()
+    ///
+    /// While `catching_up`, a record's age does not count: all of a backlog would be due at once,
+    /// and a day of it become objects of one read each. What counts then is how long the batch has
+    /// been open, so that a small partition never waits for the end of a large backlog.
+    pub fn next_due(&self, catching_up: bool) -> Option<Duration> {
+        self.open.values().map(|open| self.due(open, catching_up)).min()
+    }
+
+    fn due(&self, open: &Open, catching_up: bool) -> Duration {
+        let from = if catching_up { open.read } else { open.since };
+        from + self.options.interval.0
     }
 
     /// Closes every batch whose interval has passed, oldest first.
-    pub fn close_due(&mut self, now: Duration) -> Vec<Batch> {
-        let interval = self.options.interval.0;
+    pub fn close_due(&mut self, now: Duration, catching_up: bool) -> Vec<Batch> {
         let mut due: Vec<(Duration, Route)> = self
             .open
             .iter()
-            .filter(|(_, open)| now >= open.since + interval)
-            .map(|(route, open)| (open.since, route.clone()))
+            .map(|(route, open)| (self.due(open, catching_up), route))
+            .filter(|(due, _)| now >= *due)
+            .map(|(due, route)| (due, route.clone()))
             .collect();
         due.sort_by_key(|(since, _)| *since);
         due.into_iter().filter_map(|(_, route)| self.close(&route, CloseReason::Interval)).collect()
@@ -276,8 +366,25 @@ impl Batcher {
 
     /// Closes the largest batch, for the sake of memory.
     pub fn close_largest(&mut self) -> Option<Batch> {
-        let route = self.open.iter().max_by_key(|(_, open)| open.raw.tail.data.len())?.0.clone();
+        let route = self.open.iter().max_by_key(|(_, open)| open.bytes())?.0.clone();
         self.close(&route, CloseReason::Budget)
+    }
+
+    /// Puts the largest batches' bytes aside, one after the other, until no more than `target`
+    /// bytes are in memory.
+    pub fn put_aside(&mut self, target: u64, mut keep: impl FnMut(Chunk) -> Arc<dyn Aside>) {
+        let mut by_size: Vec<&mut Open> = self.open.values_mut().collect();
+        by_size.sort_unstable_by_key(|open| std::cmp::Reverse(open.raw.tail.data.len()));
+        for open in by_size {
+            let bytes = open.raw.tail.data.len() as u64;
+            if self.open_bytes <= target || bytes == 0 {
+                break;
+            }
+            let tail = std::mem::take(&mut open.raw.tail);
+            open.raw.aside.push(keep(tail));
+            open.aside_bytes += bytes;
+            self.open_bytes -= bytes;
+        }
     }
 
     fn close(&mut self, route: &Route, reason: CloseReason) -> Option<Batch> {
@@ -286,7 +393,7 @@ impl Batcher {
         Some(Batch {
             route,
             raw: open.raw,
-            positions: open.positions,
+            members: open.members,
             oldest_arrival_ms: open.oldest_arrival_ms,
             reason,
             objects_touch: open.objects_touch,
@@ -295,117 +402,4 @@ impl Batcher {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::Position;
-
-    fn batcher(size: u64, interval_s: u64) -> Batcher {
-        let options = Buffering {
-            size: ByteSize(size),
-            interval: Span(Duration::from_secs(interval_s)),
-            size_of: SizeOf::Records,
-        };
-        Batcher::new(options, Framing::default())
-    }
-
-    fn add(batcher: &mut Batcher, sequence: u64, data: &[u8], now_s: u64) -> Option<Batch> {
-        let arrival_ms = 1000 + sequence as i64;
-        batcher.add(&Route::Objects, sequence, arrival_ms, [data], Duration::from_secs(now_s))
-    }
-
-    #[test]
-    fn a_batch_closes_when_it_reaches_its_size() {
-        let mut batcher = batcher(10, 300);
-        assert!(add(&mut batcher, 0, b"12345", 0).is_none());
-        let batch = add(&mut batcher, 1, b"67890", 0).expect("ten bytes are there");
-        assert_eq!(batch.raw.tail.data, b"1234567890");
-        assert_eq!(batch.positions, Ranges::of(0, 2));
-        assert_eq!((batch.reason, batch.oldest_arrival_ms), (CloseReason::Size, 1000));
-        assert_eq!((batcher.open_bytes(), batcher.open_batches()), (0, 0));
-    }
-
-    #[test]
-    fn a_batch_closes_when_its_first_record_is_old_enough() {
-        let mut batcher = batcher(1000, 60);
-        add(&mut batcher, 0, b"a", 5);
-        add(&mut batcher, 1, b"b", 50);
-        assert_eq!(batcher.next_due(), Some(Duration::from_secs(65)));
-        assert!(batcher.close_due(Duration::from_secs(64)).is_empty());
-        let due = batcher.close_due(Duration::from_secs(65));
-        assert_eq!(due.len(), 1);
-        assert_eq!(due[0].reason, CloseReason::Interval);
-        assert_eq!(batcher.next_due(), None);
-    }
-
-    #[test]
-    fn interval_zero_closes_at_once() {
-        let mut batcher = batcher(1000, 0);
-        add(&mut batcher, 0, b"a", 5);
-        assert_eq!(batcher.close_due(Duration::from_secs(5)).len(), 1);
-    }
-
-    #[test]
-    fn routes_do_not_mix_and_only_objects_are_framed() {
-        let mut batcher = Batcher::new(
-            Buffering::default(),
-            Framing { delimiter: b"\n".to_vec(), if_missing: true },
-        );
-        let errors = Route::Errors("processing-failed".into());
-        let now = Duration::ZERO;
-        batcher.add(&Route::Objects, 0, 0, [&b"a"[..]], now);
-        batcher.add(&Route::Objects, 1, 0, [&b"b\n"[..]], now);
-        batcher.add(&errors, 2, 0, [&b"{}\n"[..]], now);
-        let mut batches = batcher.close_all(CloseReason::Drain);
-        batches.sort_by_key(|batch| batch.route != Route::Objects);
-        assert_eq!(batches[0].raw.tail.data, b"a\nb\n");
-        assert_eq!(batches[1].raw.tail.data, b"{}\n");
-        assert_eq!(batches[1].positions, Ranges::of(2, 3));
-    }
-
-    #[test]
-    fn a_frame_is_added_like_its_records_one_by_one() {
-        let frame = Frame {
-            first: Position::new(0, 4),
-            arrival_ms: 7,
-            lengths: vec![6, 0, 6, 3],
-            data: bytes::Bytes::from_static(b"aaaaaabbbbbbccc"),
-        };
-        let mut whole = batcher(10, 60);
-        let mut closed = Vec::new();
-        whole.add_frame(&frame, Duration::ZERO, &mut closed);
-        let mut single = batcher(10, 60);
-        let mut expected = Vec::new();
-        for (sequence, record) in frame.iter() {
-            expected.extend(single.add(&Route::Objects, sequence, 7, [record], Duration::ZERO));
-        }
-        closed.extend(whole.close_all(CloseReason::Flush));
-        expected.extend(single.close_all(CloseReason::Flush));
-        let view = |batches: &[Batch]| -> Vec<(Vec<u8>, Ranges, u64)> {
-            let batch = |b: &Batch| (b.raw.tail.data.clone(), b.positions.clone(), b.raw.records);
-            batches.iter().map(batch).collect()
-        };
-        assert_eq!(view(&closed), view(&expected));
-        assert_eq!(closed.len(), 2);
-        assert_eq!(closed[1].positions, Ranges::of(7, 8));
-    }
-
-    #[test]
-    fn objects_that_touch_are_noticed() {
-        let mut batcher = batcher(1000, 60);
-        add(&mut batcher, 0, b"{\"a\":1}", 0);
-        add(&mut batcher, 1, b"{\"a\":2}", 0);
-        assert!(batcher.close_all(CloseReason::Flush)[0].objects_touch);
-        add(&mut batcher, 2, b"{\"a\":1}\n", 0);
-        add(&mut batcher, 3, b"{\"a\":2}\n", 0);
-        assert!(!batcher.close_all(CloseReason::Flush)[0].objects_touch);
-    }
-
-    #[test]
-    fn size_of_object_counts_what_encoding_leaves() {
-        let mut batcher = batcher(10, 60);
-        batcher.options.size_of = SizeOf::Object;
-        batcher.set_expansion(4.0);
-        assert!(add(&mut batcher, 0, &[b'x'; 39], 0).is_none());
-        assert!(add(&mut batcher, 1, b"x", 0).is_some());
-    }
-}
+mod tests;
