@@ -154,6 +154,31 @@ pub const CHUNK_BYTES_MAX: usize = 2 * GIB as usize;
 pub const READ_BYTES: usize = MIB as usize;
 /// Shipments of one destination under way at a time (encoding, sending or waiting to retry).
 pub const SHIPMENTS_IN_FLIGHT: usize = 4;
+/// The same for a destination that is partitioned, whose objects are many and small: at 50 ms a
+/// request this is 320 objects a second.
+pub const SHIPMENTS_IN_FLIGHT_PARTITIONED: usize = 16;
+/// Batches of one destination that are closed and wait for their turn. A partitioned destination
+/// closes all of its partitions within an interval; more than this means that it falls behind,
+/// and then nothing more is read.
+pub const SHIPMENTS_WAITING: usize = 16_384;
+/// Calls of the transforms of one destination under way at a time, where they only compute. Two
+/// keep two processors busy; more would only hold memory.
+pub const TRANSFORMS_IN_FLIGHT: usize = 2;
+/// Partitions of one destination that may be open (Firehose's quota), and the most one may ask for.
+pub const PARTITIONS_DEFAULT: u32 = 500;
+pub const PARTITIONS_MAX: u32 = 100_000;
+/// Scratch file for bytes of open batches that memory has no room for. Its space is given back as a
+/// whole, so larger ones hold back more disk.
+pub const SPILL_FILE_BYTES: u64 = 16 * MIB;
+/// Scratch space of one destination. When it is used up, the largest batch is closed early.
+pub const SPILL_BYTES_MAX: u64 = 8 * GIB;
+/// What may be on its way to the scratch space; reading waits for the rest.
+pub const SPILLING_BYTES_MAX: u64 = 64 * MIB;
+/// How long nothing is put there after the disk has refused; batches are closed early meanwhile.
+pub const SPILL_REST: Duration = Duration::from_secs(30);
+/// Once memory is short, open batches are put aside until this part of the budget is left, in
+/// percent. Less would write smaller pieces more often.
+pub const SPILL_TO_PERCENT: u64 = 60;
 /// Bytes of encoded and open batches of one destination.
 pub const IN_FLIGHT_BYTES_DEFAULT: u64 = 192 * MIB;
 /// Bytes of open batches of all destinations together. Beyond it the largest is closed early.

@@ -77,6 +77,7 @@ pub struct DestinationMetrics {
     pub backlog_records: Gauge,
     pub backlog_at_start_records: Gauge,
     pub open_batches: Gauge,
+    pub partition_count_exceeded: Gauge,
     pub open_bytes: Gauge,
     pub held: Gauge,
     object_bytes: Histogram,
@@ -183,6 +184,7 @@ pub struct Metrics {
     backlog_records: Family<DestinationLabels, Gauge>,
     backlog_at_start_records: Family<DestinationLabels, Gauge>,
     partition_count: Family<DestinationLabels, Gauge>,
+    partition_count_exceeded: Family<DestinationLabels, Gauge>,
     open_bytes: Family<DestinationLabels, Gauge>,
     held: Family<DestinationLabels, Gauge>,
     object_bytes: Family<DestinationLabels, Histogram, fn() -> Histogram>,
@@ -260,6 +262,10 @@ impl Metrics {
                 "Records not settled when the daemon started"
             ),
             partition_count: family!("partition_count", "Open batches"),
+            partition_count_exceeded: family!(
+                "partition_count_exceeded",
+                "1 while records are refused because too many partitions are open"
+            ),
             open_bytes: family!("open_bytes", "Bytes in open batches"),
             held: family!("held", "1 while the destination is held by a fault of its own"),
             closed: family!(
@@ -314,6 +320,7 @@ impl Metrics {
             backlog_records: self.backlog_records.get_or_create_owned(&labels),
             backlog_at_start_records: self.backlog_at_start_records.get_or_create_owned(&labels),
             open_batches: self.partition_count.get_or_create_owned(&labels),
+            partition_count_exceeded: self.partition_count_exceeded.get_or_create_owned(&labels),
             open_bytes: self.open_bytes.get_or_create_owned(&labels),
             held: self.held.get_or_create_owned(&labels),
             object_bytes: self.object_bytes.get_or_create_owned(&labels),

@@ -200,6 +200,8 @@ pub struct Batcher {
     open: HashMap<Route, Open>,
     /// Bytes in memory.
     open_bytes: u64,
+    /// Open batches that are not of an error output.
+    partitions: usize,
 }
 
 impl Batcher {
@@ -211,6 +213,7 @@ impl Batcher {
             expansion: 1.0,
             open: HashMap::new(),
             open_bytes: 0,
+            partitions: 0,
         }
     }
 
@@ -246,8 +249,7 @@ impl Batcher {
 
     /// How many partitions are open.
     pub fn open_partitions(&self) -> usize {
-        let errors = self.open.keys().filter(|route| matches!(route, Route::Errors(_))).count();
-        self.open.len() - errors
+        self.partitions
     }
 
     /// The size before encoding at which a batch is closed.
@@ -291,6 +293,9 @@ impl Batcher {
         let limit = self.size_limit();
         // Error lines bring their own newline.
         let is_error = matches!(route, Route::Errors(_));
+        if !is_error && !self.open.contains_key(route) {
+            self.partitions += 1;
+        }
         let open = open_of(&mut self.open, route, arrival_ms, now);
         let before = open.raw.tail.data.len();
         for piece in pieces {
@@ -313,6 +318,9 @@ impl Batcher {
         let limit = self.size_limit();
         let mut records = frame.iter().peekable();
         while records.peek().is_some() {
+            if !self.open.contains_key(&Route::Objects) {
+                self.partitions += 1;
+            }
             let open = open_of(&mut self.open, &Route::Objects, frame.arrival_ms, now);
             let before = open.raw.tail.data.len();
             let mut full = false;
@@ -390,6 +398,9 @@ impl Batcher {
     fn close(&mut self, route: &Route, reason: CloseReason) -> Option<Batch> {
         let (route, open) = self.open.remove_entry(route)?;
         self.open_bytes -= open.raw.tail.data.len() as u64;
+        if !matches!(route, Route::Errors(_)) {
+            self.partitions -= 1;
+        }
         Some(Batch {
             route,
             raw: open.raw,

@@ -146,7 +146,7 @@ impl Aside for Kept {
 fn what_was_put_aside_comes_back_in_its_place_and_counts_for_the_size() {
     let mut batcher = batcher(40, 60).by_record(true);
     let now = Now::at(Duration::ZERO);
-    let mut add = |batcher: &mut Batcher, name: &str, sequence: u64, data: &[u8]| {
+    let add = |batcher: &mut Batcher, name: &str, sequence: u64, data: &[u8]| {
         batcher.add(&partition(name), Origin::Whole(sequence), 0, [data], now)
     };
     add(&mut batcher, "large", 0, b"0123456789");

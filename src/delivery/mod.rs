@@ -1,13 +1,19 @@
 //! The record's way from the journal to one destination.
 
+mod bodies;
 mod budget;
+mod claims;
 mod committer;
 pub mod history;
+mod intake;
 mod ledger;
 mod pool;
+mod recover;
 mod run;
+mod settle;
 mod ship;
 mod shipments;
+mod spill;
 mod status;
 
 use std::{
@@ -20,15 +26,15 @@ pub use budget::Budget;
 pub use ledger::{Ledger, LedgerError};
 pub use pool::CpuPool;
 pub use run::{DeliveryError, Signals, run};
-pub use shipments::{JournalState, Planned, Reason, Shipments};
+pub use shipments::{Except, JournalState, Planned, Reason, Shipments};
 pub use status::{Progress, State, Status, roughly, sentence};
 
 use crate::{
-    backup::{self, FailedRecord},
+    backup::{self, Extra, FailedRecord},
     batch::{Buffering, Framing},
-    encode::Compression,
+    encode::{Compression, Format},
     env::Env,
-    fault::{Cause, Fault},
+    fault::{Cause, Fault, output_type},
     partition::KeyNaming,
     record::Route,
     retry::Policy,
@@ -52,8 +58,15 @@ pub struct Destination {
     pub framing: Framing,
     pub buffering: Buffering,
     pub naming: KeyNaming,
+    /// What objects are written as.
+    pub format: Arc<dyn Format>,
+    /// What a shipment that is built again from the journal is compressed with.
     pub compression: Compression,
     pub content_encoding: bool,
+    /// Partitions that may be open at a time.
+    pub partitions_max: u32,
+    /// What the lines of the error output say of this destination.
+    pub error_members: ErrorMembers,
     pub sink: Attempts,
     pub retry: Policy,
     /// Holds the ledger and the history.
@@ -68,7 +81,26 @@ pub struct Destination {
     pub pool: CpuPool,
 }
 
+/// What the lines of the error output say of their destination, by kind of failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorMembers {
+    /// `lambdaARN` of records that a Lambda failed.
+    pub lambda_arn: Option<String>,
+    /// `dataCatalogTable` of records that did not fit its columns.
+    pub catalog_table: Option<serde_json::Value>,
+}
+
 impl Destination {
+    /// Whether records go into objects as they lie in the journal, so that an object can be built
+    /// again from there.
+    fn is_plain(&self) -> bool {
+        self.transforms.is_empty() && !self.is_partitioned() && !self.format.by_record()
+    }
+
+    fn is_partitioned(&self) -> bool {
+        self.naming.is_partitioned()
+    }
+
     /// The backlog that makes the counters add up from here on: what was settled before counts as
     /// it was counted, and what came in before this destination was added is not its backlog.
     fn set_backlog_at_start(&self, settled: u64) {
@@ -86,11 +118,26 @@ impl Destination {
 
     fn error_line(&self, route: &Route, raw: &[u8], arrival_ms: i64, reason: &Reason) -> Vec<u8> {
         let output_type = match route {
-            Route::Objects => backup::PROCESSING_FAILED,
             Route::Errors(output_type) => output_type,
+            Route::Objects | Route::Partition(_) => output_type::PROCESSING_FAILED,
         };
         let mut line = Vec::new();
         let cause = Cause::new(reason.code.clone(), reason.message.clone());
+        let sequence = reason.sequence.to_string();
+        let mut extra = Vec::new();
+        match (output_type, &self.error_members) {
+            (output_type::PROCESSING_FAILED, ErrorMembers { lambda_arn: Some(arn), .. })
+                if reason.code.starts_with("Lambda.") =>
+            {
+                extra.push(("lambdaARN", Extra::Text(arn)));
+            }
+            (output_type::FORMAT_CONVERSION_FAILED, ErrorMembers { catalog_table, .. }) => {
+                extra.push(("sequenceNumber", Extra::Text(&sequence)));
+                extra.push(("subSequenceNumber", Extra::Number(0)));
+                extra.extend(catalog_table.as_ref().map(|t| ("dataCatalogTable", Extra::Json(t))));
+            }
+            _ => {}
+        }
         let record = FailedRecord {
             output_type,
             raw,
@@ -98,7 +145,7 @@ impl Destination {
             attempts: reason.attempts,
             arrival_ms,
             ended_ms: self.env.clock.now_ms(),
-            extra: &[],
+            extra: &extra,
         };
         backup::write_line(&mut line, &record);
         line

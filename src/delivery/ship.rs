@@ -5,22 +5,25 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Destination, Shipments,
+    bodies::Bodies,
     history::{Arrived, History},
-    shipments::{Planned, Reason},
+    settle::is_error,
+    shipments::{Except, Planned, Reason},
 };
 use crate::{
-    batch::Batch,
+    batch::{Batch, CloseReason},
     encode::{self, Compression},
-    fault::{Cause, Fault},
+    fault::{Cause, Failure, Fault, output_type},
     partition::ObjectName,
-    record::{Ranges, Route},
+    record::{Leaf, Members, Ranges, Route},
     retry::{self, Ended},
-    seams::{Delivered, Failure, Shipment},
+    seams::{Delivered, Encoded, RawBatch, Shipment},
 };
 
 /// A batch to be shipped.
@@ -29,6 +32,21 @@ pub struct Parcel {
     /// Set when it is built again: everything about it was decided the first time.
     pub planned: Option<Planned>,
     pub reasons: Vec<Reason>,
+}
+
+impl Parcel {
+    /// A shipment of an earlier run whose body was kept.
+    pub fn kept(planned: Planned) -> Self {
+        let batch = Batch {
+            route: planned.route.clone(),
+            raw: RawBatch { records: planned.records, ..RawBatch::default() },
+            members: planned.members(),
+            oldest_arrival_ms: 0,
+            reason: CloseReason::Recovery,
+            objects_touch: false,
+        };
+        Self { batch, planned: Some(planned), reasons: Vec::new() }
+    }
 }
 
 /// The bytes a shipment holds, counted while it is under way.
@@ -58,24 +76,29 @@ impl Drop for Weight {
 
 /// How a shipment ended.
 pub enum Outcome {
-    /// At the destination, but for what is listed; `like` is how it was built.
-    Delivered { rejected: Vec<(u64, Failure)>, leftovers: Ranges, like: Box<Planned> },
+    /// `members` are at the destination; the others are to fail or to be sent again.
+    Delivered { members: Members, failed: Vec<(Leaf, Failure)>, leftovers: Vec<Leaf> },
     /// The task was told to leave: nothing is known.
     Stopped,
+    /// It cannot be made or sent; the next run makes it anew.
+    Broken(String),
 }
 
 pub struct Shipped {
     pub route: Route,
-    pub positions: Ranges,
     pub raw_len: usize,
     pub encoded_len: usize,
     pub outcome: Outcome,
 }
 
-impl Shipped {
-    fn stopped(route: Route, positions: Ranges) -> Self {
-        Self { route, positions, raw_len: 0, encoded_len: 0, outcome: Outcome::Stopped }
-    }
+/// A batch that is encoded, without the records that the format could not hold.
+struct Made {
+    body: Bytes,
+    extension: &'static str,
+    content_encoding: Option<&'static str>,
+    records: u64,
+    members: Members,
+    unfit: Vec<(Leaf, Failure)>,
 }
 
 /// Ships one batch. Retries until it is delivered; ends otherwise only with its task.
@@ -84,95 +107,206 @@ pub async fn ship(
     shipments: Arc<Mutex<Shipments>>,
     history: Arc<Mutex<History>>,
     parcel: Parcel,
-    mut weight: Weight,
+    weight: Weight,
 ) -> Shipped {
-    let d = &destination;
+    let route = parcel.batch.route.clone();
+    let raw_len = parcel.batch.raw.data_bytes() as usize;
+    let mut encoded_len = 0;
+    let len = &mut encoded_len;
+    let outcome = match attempt(&destination, &shipments, &history, parcel, weight, len).await {
+        Ok(outcome) => outcome,
+        Err(Trouble::Stopped) => Outcome::Stopped,
+        Err(Trouble::Broken(reason)) => Outcome::Broken(reason),
+    };
+    Shipped { route, raw_len, encoded_len, outcome }
+}
+
+/// Why a shipment was not made.
+enum Trouble {
+    Stopped,
+    Broken(String),
+}
+
+async fn attempt(
+    d: &Arc<Destination>,
+    shipments: &Arc<Mutex<Shipments>>,
+    history: &Arc<Mutex<History>>,
+    parcel: Parcel,
+    mut weight: Weight,
+    encoded_len: &mut usize,
+) -> Result<Outcome, Trouble> {
     let Parcel { batch, planned, reasons } = parcel;
-    let Batch { route, raw, positions, oldest_arrival_ms, reason, .. } = batch;
-    let (raw_len, records) = (raw.data.len(), raw.records);
-    let mut plan = planned.clone().unwrap_or_else(|| Planned {
-        id: 0,
-        key: String::new(),
-        route: route.clone(),
-        positions: positions.clone(),
-        compression: if route == Route::Objects {
-            d.compression
-        } else {
-            Compression::Uncompressed
-        },
-        content_encoding: d.content_encoding,
-        framing: d.framing.clone(),
-        reasons,
-    });
-    let encoder = encode::encoder(plan.compression);
-    let extension = encoder.extension();
-    let content_encoding = encoder.content_encoding().filter(|_| plan.content_encoding);
-    let encoded = d.pool.run(move || encoder.encode(raw)).await;
-    weight.becomes(encoded.body.len());
-    let never = CancellationToken::new();
-    let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
-    if planned.is_none() {
-        let uuid = uuid::Uuid::new_v4();
-        let written = retry::until_done(&d.retry, &never, failed, |_| {
-            let key = key_of(d, &route, oldest_arrival_ms, extension, uuid);
-            write_down(shipments.clone(), plan.clone(), key)
-        });
-        match written.await {
-            Ok(written) => plan = written,
-            // Writing down is held or retried, never rejected.
-            Err(_) => return Shipped::stopped(route, positions),
-        }
+    let (route, reason) = (batch.route.clone(), batch.reason);
+    let (oldest_arrival_ms, raw_len) = (batch.oldest_arrival_ms, batch.raw.data_bytes());
+    let made = match &planned {
+        Some(Planned { body: Some(_), .. }) => load(d, shipments, planned.clone()).await?,
+        _ => encode(d, batch, planned.as_ref()).await?,
+    };
+    weight.becomes(made.body.len());
+    let Made { body, extension, content_encoding, records, members, unfit } = made;
+    *encoded_len = body.len();
+    if members.is_empty() {
+        return Ok(Outcome::Delivered { members, failed: unfit, leftovers: Vec::new() });
     }
+    let plan = match planned {
+        Some(planned) => planned,
+        None => {
+            let plan = Planned {
+                id: 0,
+                key: String::new(),
+                route: route.clone(),
+                positions: members.whole.clone(),
+                parts: members.parts.clone(),
+                order: members.order().map(<[Leaf]>::to_vec),
+                records,
+                body: None,
+                compression: if is_error(&route) {
+                    Compression::Uncompressed
+                } else {
+                    d.compression
+                },
+                content_encoding: d.content_encoding,
+                framing: d.framing.clone(),
+                reasons,
+            };
+            plan_it(d, shipments, plan, &body, oldest_arrival_ms, extension).await?
+        }
+    };
     let shipment = Shipment {
         key: plan.key.clone(),
-        body: encoded.body,
+        body,
         content_type: "application/octet-stream",
-        content_encoding,
+        content_encoding: content_encoding.filter(|_| plan.content_encoding),
         records,
-        positions: positions.clone(),
+        positions: members.positions(),
     };
+    let never = CancellationToken::new();
+    let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
     let result = retry::until_done(&d.retry, &never, failed, |_| {
         d.metrics.attempts.inc();
         d.sink.deliver(shipment.clone())
     })
     .await;
-    let encoded_len = shipment.body.len();
-    drop(weight);
-    let (delivered, unfit) = match result {
-        Ok(delivered) => (delivered, encoded.unfit),
-        Err(Ended::Stopped) => return Shipped::stopped(route, positions),
+    drop((shipment, weight));
+    let delivered = match result {
+        Ok(delivered) => delivered,
+        Err(Ended::Stopped) => return Err(Trouble::Stopped),
         // The destination refuses all of it for the records' own fault.
-        Err(Ended::GaveUp { fault, attempts }) => (
-            Delivered {
-                rejected: reject_all(positions.count(), &fault, attempts),
-                leftovers: vec![],
-            },
-            vec![],
-        ),
-    };
-    let rejected = by_position(&positions, delivered.rejected.into_iter().chain(unfit));
-    let leftovers: Ranges = delivered
-        .leftovers
-        .iter()
-        .filter_map(|index| positions.nth(*index))
-        .map(|sequence| (sequence, sequence + 1))
-        .collect();
-    let mut except = leftovers.clone();
-    for (sequence, _) in &rejected {
-        except.insert(*sequence, sequence + 1);
-    }
-    let good = positions.without(&except);
-    d.attempt_succeeded();
-    if !good.is_empty() {
-        if route == Route::Objects {
-            d.metrics.bytes.inc_by(raw_len as u64);
+        Err(Ended::GaveUp { fault, attempts }) => {
+            Delivered { rejected: reject_all(records, &fault, attempts), leftovers: vec![] }
         }
-        d.metrics.object(encoded_len as u64, reason.as_str());
+    };
+    d.attempt_succeeded();
+    let leaf = |index: u64| members.leaf(index);
+    let rejected = delivered.rejected.into_iter();
+    let rejected: Vec<(Leaf, Failure)> =
+        rejected.filter_map(|(index, failure)| Some((leaf(index)?, failure))).collect();
+    let leftovers: Vec<Leaf> = delivered.leftovers.into_iter().filter_map(leaf).collect();
+    let not_there: Vec<Leaf> =
+        rejected.iter().map(|(leaf, _)| *leaf).chain(leftovers.iter().copied()).collect();
+    let mut good = members;
+    good.remove(&not_there);
+    if !good.is_empty() {
+        if !is_error(&route) {
+            d.metrics.bytes.inc_by(raw_len);
+        }
+        d.metrics.object(*encoded_len as u64, reason.as_str());
     }
-    let like = plan.clone();
-    note_arrival(d, &shipments, &history, plan, good, except).await;
-    let outcome = Outcome::Delivered { rejected, leftovers, like: Box::new(like) };
-    Shipped { route, positions, raw_len, encoded_len, outcome }
+    let except = not_there.into_iter().collect();
+    note_arrival(d, shipments, history, plan, good.positions(), except).await;
+    let failed = unfit.into_iter().chain(rejected).collect();
+    Ok(Outcome::Delivered { members: good, failed, leftovers })
+}
+
+/// Encodes a batch; what the format cannot hold is no member of it any more.
+async fn encode(
+    d: &Arc<Destination>,
+    batch: Batch,
+    planned: Option<&Planned>,
+) -> Result<Made, Trouble> {
+    let Batch { route, raw, mut members, .. } = batch;
+    let encoder = match planned {
+        Some(planned) => encode::encoder(planned.compression),
+        None if is_error(&route) => encode::encoder(Compression::Uncompressed),
+        None => {
+            let never = CancellationToken::new();
+            let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
+            // A format that is not there holds; it never rejects a record.
+            let encoder = retry::until_done(&d.retry, &never, failed, |_| d.format.encoder());
+            encoder.await.map_err(|_| Trouble::Stopped)?
+        }
+    };
+    let (extension, content_encoding) = (encoder.extension(), encoder.content_encoding());
+    let records = raw.records;
+    let encoded = d.pool.run(move || encoder.encode(raw)).await;
+    let Encoded { body, unfit } = encoded.map_err(|error| Trouble::Broken(error.to_string()))?;
+    let records = records - unfit.len() as u64;
+    let leaf = |(index, failure)| Some((members.leaf(index)?, failure));
+    let unfit: Vec<(Leaf, Failure)> = unfit.into_iter().filter_map(leaf).collect();
+    let leaves: Vec<Leaf> = unfit.iter().map(|(leaf, _)| *leaf).collect();
+    members.remove(&leaves);
+    Ok(Made { body, extension, content_encoding, records, members, unfit })
+}
+
+/// The body of a shipment of an earlier run. One that is gone or damaged cannot leave: then the
+/// shipment settles nothing, and its records are read again.
+async fn load(
+    d: &Arc<Destination>,
+    shipments: &Arc<Mutex<Shipments>>,
+    planned: Option<Planned>,
+) -> Result<Made, Trouble> {
+    let Some(planned) = planned else { return Err(Trouble::Stopped) };
+    let Some(kept) = planned.body.clone() else { return Err(Trouble::Stopped) };
+    let (bodies, shipments) = (d.bodies(), shipments.clone());
+    let (id, members) = (planned.id, planned.members());
+    let positions = members.positions();
+    let loaded = tokio::task::spawn_blocking(move || {
+        bodies.load(&kept).map_err(|error| {
+            let released = shipments.lock().settle(id, positions.into(), true);
+            match released {
+                Ok(()) => error.to_string(),
+                Err(released) => format!("{error}; and the ledger: {released}"),
+            }
+        })
+    });
+    let body = match loaded.await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => {
+            let reason = format!("the kept body of {} cannot be read: {error}", planned.key);
+            return Err(Trouble::Broken(reason));
+        }
+        Err(error) => return Err(Trouble::Broken(error.to_string())),
+    };
+    Ok(Made {
+        body,
+        extension: "",
+        content_encoding: encode::encoder(planned.compression).content_encoding(),
+        records: planned.records,
+        members,
+        unfit: Vec::new(),
+    })
+}
+
+/// Gives a new shipment its key, and writes everything down that makes it the same after a crash.
+async fn plan_it(
+    d: &Arc<Destination>,
+    shipments: &Arc<Mutex<Shipments>>,
+    plan: Planned,
+    body: &Bytes,
+    oldest_arrival_ms: i64,
+    extension: &str,
+) -> Result<Planned, Trouble> {
+    let uuid = uuid::Uuid::new_v4();
+    let never = CancellationToken::new();
+    let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
+    let written = retry::until_done(&d.retry, &never, failed, |_| {
+        let key = key_of(d, &plan.route, oldest_arrival_ms, extension, uuid);
+        // A plain batch is built again from the journal; all else is kept as it is.
+        let keep = (!d.is_plain()).then(|| (d.bodies(), uuid.to_string(), body.clone()));
+        write_down(shipments.clone(), plan.clone(), key, keep)
+    });
+    // Writing down is held or retried, never rejected.
+    written.await.map_err(|_| Trouble::Stopped)
 }
 
 /// The key of a new shipment. A key that cannot be made is a wrong setting: it holds.
@@ -190,21 +324,23 @@ fn key_of(
         extension,
         uuid,
     };
-    let key = match route {
-        Route::Objects => d.naming.object_key(&name),
-        Route::Errors(output_type) => d.naming.error_key(&name, output_type),
-    };
+    let key = d.naming.key_for(&name, route);
     key.map_err(|error| Fault::halt("S3.InvalidPrefixConfigurationException", error.to_string()))
 }
 
-/// Writes the plan to the ledger under its key, durably. Without it nothing leaves.
+/// Writes the plan to the ledger under its key, durably, behind the body that is kept with it.
+/// Without it nothing leaves.
 async fn write_down(
     shipments: Arc<Mutex<Shipments>>,
     plan: Planned,
     key: Result<String, Fault>,
+    keep: Option<(Bodies, String, Bytes)>,
 ) -> Result<Planned, Fault> {
     let mut plan = Planned { key: key?, ..plan };
     let written = tokio::task::spawn_blocking(move || {
+        if let Some((bodies, name, body)) = keep {
+            plan.body = Some(bodies.keep(&name, &body)?);
+        }
         plan.id = shipments.lock().plan(plan.clone())?;
         Ok::<_, std::io::Error>(plan)
     });
@@ -225,12 +361,16 @@ async fn note_arrival(
     history: &Arc<Mutex<History>>,
     plan: Planned,
     good: Ranges,
-    except: Ranges,
+    except: Except,
 ) {
     let at_ms = d.env.clock.now_ms();
-    let (shipments, history) = (shipments.clone(), history.clone());
+    let (shipments, history, bodies) = (shipments.clone(), history.clone(), d.bodies());
     let noted = tokio::task::spawn_blocking(move || {
-        shipments.lock().settle(plan.id, except)?;
+        // A body may only go once it is certain that nobody will ask for it.
+        shipments.lock().settle(plan.id, except, plan.body.is_some())?;
+        if let Some(kept) = &plan.body {
+            bodies.remove(&kept.name)?;
+        }
         if good.is_empty() {
             return Ok(());
         }
@@ -253,19 +393,12 @@ async fn note_arrival(
     }
 }
 
-fn by_position(
-    positions: &Ranges,
-    failures: impl Iterator<Item = (u64, Failure)>,
-) -> Vec<(u64, Failure)> {
-    failures.filter_map(|(index, failure)| Some((positions.nth(index)?, failure))).collect()
-}
-
-fn reject_all(positions: u64, fault: &Fault, attempts: u32) -> Vec<(u64, Failure)> {
+fn reject_all(records: u64, fault: &Fault, attempts: u32) -> Vec<(u64, Failure)> {
     let Cause { code, message } = fault.cause();
     let failure = Failure {
-        output_type: "delivery-failed",
+        output_type: output_type::PROCESSING_FAILED,
         cause: Cause::new(code.clone(), message.clone()),
         attempts,
     };
-    (0..positions).map(|index| (index, failure.clone())).collect()
+    (0..records).map(|index| (index, failure.clone())).collect()
 }

@@ -12,12 +12,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::bodies::Kept;
 use crate::{
     batch::Framing,
     encode::Compression,
     env::{Env, File},
     limits,
-    record::{Ranges, Route},
+    record::{Leaf, Members, Part, Ranges, Route},
 };
 
 /// Everything that makes a shipment the same shipment when it is built again.
@@ -26,13 +27,52 @@ pub struct Planned {
     pub id: u64,
     pub key: String,
     pub route: Route,
+    /// Positions that it settles whole.
     pub positions: Ranges,
+    /// Positions that it settles in part: others hold the rest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<u64, Part>,
+    /// Where its records come from, where that is not told by `positions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Vec<Leaf>>,
+    /// Number of records in it.
+    #[serde(default)]
+    pub records: u64,
+    /// Its encoded body, where it cannot be built again from the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Kept>,
     pub compression: Compression,
     pub content_encoding: bool,
     pub framing: Framing,
     /// For the error output: why each record failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+}
+
+impl Planned {
+    pub fn members(&self) -> Members {
+        Members::restored(self.positions.clone(), self.parts.clone(), self.order.clone())
+    }
+
+    /// The lowest position it touches, and the end behind the highest.
+    fn bounds(&self) -> Option<(u64, u64)> {
+        let whole = self.positions.bounds();
+        let first = self.parts.first_key_value().map(|(sequence, _)| *sequence);
+        let last = self.parts.last_key_value().map(|(sequence, _)| sequence + 1);
+        let start = whole.map(|(start, _)| start).into_iter().chain(first).min()?;
+        let end = whole.map(|(_, end)| end).into_iter().chain(last).max()?;
+        Some((start, end))
+    }
+
+    fn contains(&self, sequence: u64) -> bool {
+        self.positions.contains(sequence) || self.parts.contains_key(&sequence)
+    }
+
+    fn leave_out(&mut self, leaves: &[Leaf]) {
+        let mut members = self.members();
+        members.remove(leaves);
+        (self.positions, self.parts) = (members.whole, members.parts);
+    }
 }
 
 /// Why one record goes to the error output.
@@ -55,6 +95,9 @@ enum Line {
         /// Positions that the shipment did not settle after all.
         #[serde(default, skip_serializing_if = "Ranges::is_empty")]
         except: Ranges,
+        /// The same for single leaves of positions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        except_leaves: Vec<Leaf>,
     },
 }
 
@@ -71,6 +114,40 @@ pub struct Shipments {
     unsound: bool,
     next_id: u64,
     live: BTreeMap<u64, (Planned, bool)>,
+}
+
+/// What a shipment does not settle after all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Except {
+    /// Positions, with whatever the shipment holds of them.
+    pub positions: Ranges,
+    leaves: Vec<Leaf>,
+}
+
+impl Except {
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty() && self.leaves.is_empty()
+    }
+}
+
+impl From<Ranges> for Except {
+    fn from(positions: Ranges) -> Self {
+        Self { positions, leaves: Vec::new() }
+    }
+}
+
+impl FromIterator<Leaf> for Except {
+    fn from_iter<T: IntoIterator<Item = Leaf>>(leaves: T) -> Self {
+        let mut except = Self::default();
+        for leaf in leaves {
+            if leaf.of == 1 {
+                except.positions.insert(leaf.sequence, leaf.sequence + 1);
+            } else {
+                except.leaves.push(leaf);
+            }
+        }
+        except
+    }
 }
 
 /// How the journal stands when the ledger is opened.
@@ -104,14 +181,16 @@ impl Shipments {
                     next_id = next_id.max(planned.id + 1);
                     live.insert(planned.id, (planned, false));
                 }
-                Line::Settled { id, except } => mark_settled(&mut live, id, &except),
+                Line::Settled { id, except, except_leaves } => mark_settled(
+                    &mut live,
+                    id,
+                    &Except { positions: except, leaves: except_leaves },
+                ),
             }
         }
         // What reaches past the end was lost by the journal (weaker durability and a power
         // failure): the positions will be given to other records.
-        live.retain(|_, (planned, _)| {
-            planned.positions.bounds().is_none_or(|(_, end)| end <= journal.tail)
-        });
+        live.retain(|_, (planned, _)| planned.bounds().is_none_or(|(_, end)| end <= journal.tail));
         forget(&mut live, journal.cursor);
         // Written anew at every opening: what was let go must not come back, and what follows
         // must not stand behind a torn line.
@@ -134,16 +213,15 @@ impl Shipments {
         self.live.values().filter(|(_, settled)| !settled).map(|(p, _)| p.clone()).collect()
     }
 
-    /// Positions of shipments that are settled, at or above the cursor.
-    pub fn settled_positions(&self) -> Ranges {
-        let settled = self.live.values().filter(|(_, settled)| *settled);
-        settled.flat_map(|(planned, _)| planned.positions.iter()).collect()
+    /// What shipments that are settled hold, at or above the cursor.
+    pub fn settled(&self) -> impl Iterator<Item = &Planned> {
+        self.live.values().filter(|(_, settled)| *settled).map(|(planned, _)| planned)
     }
 
     /// Every unsettled shipment that holds the position.
     pub fn find(&self, sequence: u64) -> Option<&Planned> {
         let mut unsettled = self.live.values().filter(|(_, settled)| !settled);
-        unsettled.find(|(planned, _)| planned.positions.contains(sequence)).map(|(p, _)| p)
+        unsettled.find(|(planned, _)| planned.contains(sequence)).map(|(p, _)| p)
     }
 
     /// Writes a shipment down. Durable on Ok; only then may it leave. Blocking.
@@ -155,12 +233,14 @@ impl Shipments {
         Ok(self.next_id - 1)
     }
 
-    /// Takes note that a shipment arrived. Not synced: should it be lost, the shipment is built
-    /// again under its key and overwrites itself. Only what it left out must not be lost. Blocking.
-    pub fn settle(&mut self, id: u64, except: Ranges) -> io::Result<()> {
+    /// Takes note that a shipment arrived. Synced only where it must be: should the note be lost,
+    /// the shipment is built again under its key and overwrites itself. But what it left out must
+    /// not be lost, nor the note (`durably`) where it cannot be built again. Blocking.
+    pub fn settle(&mut self, id: u64, except: Except, durably: bool) -> io::Result<()> {
         mark_settled(&mut self.live, id, &except);
-        let durably = !except.is_empty();
-        self.append(&Line::Settled { id, except }, durably)
+        let durably = durably || !except.is_empty();
+        let Except { positions: except, leaves: except_leaves } = except;
+        self.append(&Line::Settled { id, except, except_leaves }, durably)
     }
 
     /// Forgets shipments that the durable cursor has passed. Blocking.
@@ -204,16 +284,22 @@ impl Shipments {
 /// note was lost in a crash: what a shipment leaves out is noted durably.
 fn forget(live: &mut BTreeMap<u64, (Planned, bool)>, cursor: u64) {
     live.retain(|_, (planned, settled)| {
-        let Some((start, end)) = planned.positions.bounds() else { return false };
+        let Some((start, end)) = planned.bounds() else { return false };
         *settled |= start < cursor;
         end > cursor
     });
 }
 
-fn mark_settled(live: &mut BTreeMap<u64, (Planned, bool)>, id: u64, except: &Ranges) {
+fn mark_settled(live: &mut BTreeMap<u64, (Planned, bool)>, id: u64, except: &Except) {
     if let Some((planned, settled)) = live.get_mut(&id) {
         *settled = true;
-        planned.positions = planned.positions.without(except);
+        planned.positions = planned.positions.without(&except.positions);
+        for sequence in planned.parts.keys().copied().collect::<Vec<_>>() {
+            if except.positions.contains(sequence) {
+                planned.parts.remove(&sequence);
+            }
+        }
+        planned.leave_out(&except.leaves);
     }
 }
 
@@ -252,7 +338,8 @@ fn rewrite(
     for (planned, settled) in live.values() {
         content.extend(render(&Line::Planned(planned.clone()))?);
         if *settled {
-            let settled = Line::Settled { id: planned.id, except: Ranges::new() };
+            let (except, except_leaves) = (Ranges::new(), Vec::new());
+            let settled = Line::Settled { id: planned.id, except, except_leaves };
             content.extend(render(&settled)?);
         }
     }
@@ -272,11 +359,44 @@ mod tests {
             key: format!("k/{start}"),
             route: Route::Objects,
             positions: Ranges::of(start, end),
+            parts: BTreeMap::new(),
+            order: None,
+            records: end - start,
+            body: None,
             compression: Compression::Gzip,
             content_encoding: true,
             framing: Framing::default(),
             reasons: Vec::new(),
         }
+    }
+
+    fn settled_positions(shipments: &Shipments) -> Ranges {
+        shipments.settled().flat_map(|planned| planned.positions.iter()).collect()
+    }
+
+    #[test]
+    fn parts_of_positions_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let env = Env::real();
+        let part = |leaves: &[u32]| Part { of: 4, leaves: leaves.to_vec() };
+        let parts = BTreeMap::from([(10, part(&[0, 2])), (12, part(&[1]))]);
+        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let shared = Planned { parts, ..planned(7, 9) };
+        let id = shipments.plan(shared.clone()).unwrap();
+        let leaf = |sequence, index, of| Leaf { sequence, index, of };
+        let except = [leaf(7, 0, 1), leaf(8, 1, 3), leaf(10, 2, 4), leaf(12, 1, 4)];
+        drop(shipments);
+        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        assert_eq!(shipments.unsettled(), vec![shared]);
+        assert_eq!(shipments.find(12).unwrap().id, id);
+        shipments.settle(id, except.into_iter().collect(), false).unwrap();
+        drop(shipments);
+        let shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let settled: Vec<&Planned> = shipments.settled().collect();
+        assert_eq!(settled[0].positions, Ranges::new());
+        let kept = BTreeMap::from([(8, Part { of: 3, leaves: vec![0, 2] }), (10, part(&[0]))]);
+        assert_eq!(settled[0].parts, kept);
     }
 
     #[test]
@@ -288,13 +408,13 @@ mod tests {
         let first = shipments.plan(planned(0, 10)).unwrap();
         let second = shipments.plan(planned(10, 20)).unwrap();
         assert_eq!((first, second), (0, 1));
-        shipments.settle(second, Ranges::of(12, 13)).unwrap();
+        shipments.settle(second, Ranges::of(12, 13).into(), false).unwrap();
         drop(shipments);
 
         let shipments = Shipments::open(&path, &env, STATE).unwrap();
         assert_eq!(shipments.unsettled(), vec![planned(0, 10)]);
         let settled: Ranges = [(10, 12), (13, 20)].into_iter().collect();
-        assert_eq!(shipments.settled_positions(), settled);
+        assert_eq!(settled_positions(&shipments), settled);
         assert_eq!(shipments.find(3).unwrap().key, "k/0");
         assert_eq!(shipments.find(13), None);
     }
@@ -306,14 +426,14 @@ mod tests {
         let env = Env::real();
         let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
         let id = shipments.plan(planned(0, 50)).unwrap();
-        shipments.settle(id, Ranges::new()).unwrap();
+        shipments.settle(id, Except::default(), false).unwrap();
         shipments.plan(planned(50, 90)).unwrap();
         drop(shipments);
         // The journal lost its tail; later the same positions are other records.
         let shorter = JournalState { tail: 40, ..STATE };
         assert!(Shipments::open(&path, &env, shorter).unwrap().unsettled().is_empty());
         let shipments = Shipments::open(&path, &env, STATE).unwrap();
-        assert_eq!(shipments.settled_positions(), Ranges::new());
+        assert_eq!(settled_positions(&shipments), Ranges::new());
         assert_eq!(shipments.unsettled(), vec![]);
         drop(shipments);
 
@@ -354,10 +474,10 @@ mod tests {
         shipments.plan(planned(0, 10)).unwrap();
         shipments.plan(planned(10, 20)).unwrap();
         let left_out = shipments.plan(planned(20, 30)).unwrap();
-        shipments.settle(left_out, Ranges::of(22, 23)).unwrap();
+        shipments.settle(left_out, Ranges::of(22, 23).into(), false).unwrap();
         shipments.forget_below(22).unwrap();
         assert_eq!(shipments.unsettled(), vec![]);
-        assert_eq!(shipments.settled_positions().within(22, 30), Ranges::of(23, 30));
+        assert_eq!(settled_positions(&shipments).within(22, 30), Ranges::of(23, 30));
     }
 
     #[test]
@@ -368,7 +488,7 @@ mod tests {
         let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
         for round in 0..limits::LEDGER_COMPACT_ENTRIES as u64 {
             let id = shipments.plan(planned(round, round + 1)).unwrap();
-            shipments.settle(id, Ranges::new()).unwrap();
+            shipments.settle(id, Except::default(), false).unwrap();
             shipments.forget_below(round + 1).unwrap();
         }
         assert!(shipments.entries <= limits::LEDGER_COMPACT_ENTRIES + 1);

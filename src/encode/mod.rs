@@ -28,11 +28,15 @@ mod tests;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::seams::{Encoded, Encoder};
+use crate::{
+    fault::Fault,
+    seams::{Encoded, Encoder},
+};
 
 /// How an object's bytes are compressed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +66,26 @@ pub fn encoder(compression: Compression) -> Arc<dyn Encoder> {
         Compression::Snappy => Arc::new(snappy::Snappy::xerial()),
         Compression::HadoopSnappy => Arc::new(snappy::Snappy::hadoop()),
         Compression::Zstd => Arc::new(zstd::Zstd),
+    }
+}
+
+/// What objects are written as: gives the encoder of the next one.
+#[async_trait]
+pub trait Format: Send + Sync {
+    /// The encoder as of now: a schema may have changed since the last object. A fault here is no
+    /// fault of any record: it holds.
+    async fn encoder(&self) -> Result<Arc<dyn Encoder>, Fault>;
+
+    /// Whether its encoders must be told where each record ends.
+    fn by_record(&self) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl Format for Compression {
+    async fn encoder(&self) -> Result<Arc<dyn Encoder>, Fault> {
+        Ok(encoder(*self))
     }
 }
 

@@ -21,6 +21,7 @@
 //! treated when it stands in for it, so that failures of different types never share a folder.
 
 mod error;
+mod interim;
 pub mod java_time;
 mod template;
 

@@ -14,12 +14,32 @@ use serde::{Deserialize, Serialize};
 use super::Ranges;
 
 /// One of the ends of a record: a record that was not taken apart is leaf 0 of 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "(u64, u32, u32)", from = "(u64, u32, u32)")]
 pub struct Leaf {
     pub sequence: u64,
     pub index: u32,
     /// How many leaves the position has.
     pub of: u32,
+}
+
+impl Leaf {
+    /// A record that is the whole position.
+    pub fn whole(sequence: u64) -> Self {
+        Self { sequence, index: 0, of: 1 }
+    }
+}
+
+impl From<Leaf> for (u64, u32, u32) {
+    fn from(Leaf { sequence, index, of }: Leaf) -> Self {
+        (sequence, index, of)
+    }
+}
+
+impl From<(u64, u32, u32)> for Leaf {
+    fn from((sequence, index, of): (u64, u32, u32)) -> Self {
+        Self { sequence, index, of }
+    }
 }
 
 /// Some leaves of one position.
@@ -50,6 +70,17 @@ impl Members {
         Self { whole, end, ..Self::default() }
     }
 
+    /// What a batch was written down to hold.
+    pub fn restored(whole: Ranges, parts: BTreeMap<u64, Part>, order: Option<Vec<Leaf>>) -> Self {
+        Self { parts, order, ..Self::of(whole) }
+    }
+
+    /// Where each record comes from, unless every record is one whole position and they stand in
+    /// ascending order.
+    pub fn order(&self) -> Option<&[Leaf]> {
+        self.order.as_deref()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.whole.is_empty() && self.parts.is_empty()
     }
@@ -58,31 +89,32 @@ impl Members {
     pub fn push(&mut self, sequence: u64) {
         match &mut self.order {
             None if sequence >= self.end => self.end = sequence + 1,
-            _ => self.in_order().push(Leaf { sequence, index: 0, of: 1 }),
+            _ => self.in_order().push(Leaf::whole(sequence)),
         }
         self.whole.insert(sequence, sequence + 1);
     }
 
-    /// Adds the leaves of one position that go into this batch, each of them a record. If they are
-    /// all there are, the position lies in it whole.
+    /// Adds leaves of one position, each of them a record. If they are all there are, the position
+    /// lies in it whole.
     pub fn push_leaves(&mut self, sequence: u64, of: u32, leaves: &[u32]) {
         if of == 1 {
             return self.push(sequence);
         }
         let order = self.in_order();
         order.extend(leaves.iter().map(|&index| Leaf { sequence, index, of }));
+        if leaves.len() as u32 == of {
+            self.whole.insert(sequence, sequence + 1);
+            return;
+        }
+        // Leaves that come one by one stay a part even once they are all there: they are counted.
         let part = self.parts.entry(sequence).or_insert(Part { of, leaves: Vec::new() });
         part.leaves.extend(leaves);
-        if part.leaves.len() as u32 == of {
-            self.parts.remove(&sequence);
-            self.whole.insert(sequence, sequence + 1);
-        }
     }
 
     fn in_order(&mut self) -> &mut Vec<Leaf> {
         self.order.get_or_insert_with(|| {
             let positions = self.whole.iter().flat_map(|(start, end)| start..end);
-            positions.map(|sequence| Leaf { sequence, index: 0, of: 1 }).collect()
+            positions.map(Leaf::whole).collect()
         })
     }
 
@@ -90,7 +122,7 @@ impl Members {
     pub fn leaf(&self, index: u64) -> Option<Leaf> {
         match &self.order {
             Some(order) => order.get(index as usize).copied(),
-            None => self.whole.nth(index).map(|sequence| Leaf { sequence, index: 0, of: 1 }),
+            None => self.whole.nth(index).map(Leaf::whole),
         }
     }
 

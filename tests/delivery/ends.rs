@@ -9,9 +9,9 @@ use standpipe::{
     buffer::{MemoryJournal, Options},
     delivery::{State, history},
     encode::Compression,
-    fault::{Cause, Fault},
-    record::{Ranges, Record},
-    seams::{Delivered, Failure, Journal, Transform, Verdict},
+    fault::{Cause, Failure, Fault},
+    record::{Piece, Ranges, Record},
+    seams::{Delivered, Journal, Transform, Verdict},
     transform::Chain,
 };
 
@@ -33,12 +33,16 @@ impl Transform for Rules {
             match &text[..4] {
                 "drop" => Verdict::Drop,
                 "fail" => Verdict::Fail(failure("Test.Unfit")),
-                "twin" => Verdict::Emit(vec![upper.clone(), upper]),
-                _ => Verdict::Emit(vec![upper]),
+                "twin" => Verdict::Split(vec![piece(upper.clone()), piece(upper)]),
+                _ => Verdict::Emit(piece(upper)),
             }
         };
         records.iter().map(verdict).collect()
     }
+}
+
+fn piece(data: Bytes) -> Piece {
+    Piece { data, ..Piece::default() }
 }
 
 fn failure(code: &str) -> Failure {

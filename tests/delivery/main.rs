@@ -3,4 +3,5 @@
 
 mod crashes;
 mod ends;
+mod parted;
 mod world;

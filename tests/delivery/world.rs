@@ -130,6 +130,10 @@ pub struct Setting {
     pub size_of: SizeOf,
     pub compression: Compression,
     pub interval: Duration,
+    /// Prefix of objects.
+    pub prefix: &'static str,
+    pub partitions_max: u32,
+    pub budget: u64,
 }
 
 impl Setting {
@@ -142,6 +146,9 @@ impl Setting {
             size_of: SizeOf::Records,
             compression: Compression::Uncompressed,
             interval: Duration::from_secs(60),
+            prefix: "good/!{timestamp:yyyy}/",
+            partitions_max: 500,
+            budget: 64 << 20,
         }
     }
 
@@ -150,10 +157,10 @@ impl Setting {
         let of_destination = metrics.destination(DeliveryKind::DeliveryToS3, "s", "d");
         let status = Status::default();
         let naming = KeyNaming::parse(&KeyOptions {
-            prefix: "good/!{timestamp:yyyy}/".into(),
+            prefix: self.prefix.into(),
+            dynamic_partitioning: self.prefix.contains("partitionKey"),
             error_output_prefix: "bad/!{firehose:error-output-type}/".into(),
-            file_extension: None,
-            custom_time_zone: None,
+            ..KeyOptions::default()
         });
         let destination = Destination {
             stream: "s".into(),
@@ -169,8 +176,11 @@ impl Setting {
                 size_of: self.size_of,
             },
             naming: naming.expect("the prefixes are sound"),
+            format: Arc::new(self.compression),
             compression: self.compression,
             content_encoding: true,
+            partitions_max: self.partitions_max,
+            error_members: Default::default(),
             sink: Attempts::new(sink, layers::Options::default()),
             retry: Policy::forever(Duration::from_millis(500), Duration::from_secs(30)),
             folder: self.folder,
@@ -178,7 +188,7 @@ impl Setting {
             metrics: of_destination.clone(),
             uncounted_records: 0,
             status: status.clone(),
-            budget: Budget::new(64 << 20),
+            budget: Budget::new(self.budget),
             pool: CpuPool::default(),
         };
         let (flush, requests) = mpsc::channel(4);

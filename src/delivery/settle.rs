@@ -1,0 +1,196 @@
+//! The ends of records: shipments that arrive, records that fail, positions that are settled.
+
+use super::{
+    DeliveryError,
+    claims::{Ended, Ending},
+    run::Run,
+    ship::{Outcome, Shipped},
+    shipments::Reason,
+};
+use crate::{
+    batch::{Now, Origin},
+    fault::Failure,
+    record::{Leaf, Members, Ranges, Record, Route},
+    seams::Entry,
+};
+
+impl Run {
+    /// A shipment has come to its end.
+    pub(super) async fn arrived(&mut self, shipped: Shipped) -> Result<(), DeliveryError> {
+        if shipped.encoded_len > 0 && !is_error(&shipped.route) {
+            self.learn(shipped.raw_len, shipped.encoded_len);
+        }
+        match shipped.outcome {
+            Outcome::Stopped => Ok(()),
+            Outcome::Broken(reason) => Err(DeliveryError::Task(reason)),
+            Outcome::Delivered { members, failed, leftovers } => {
+                // From now on these positions end leaf by leaf.
+                let mut ended = Ended::default();
+                let apart = failed.iter().map(|(leaf, _)| leaf).chain(&leftovers);
+                for leaf in apart.filter(|leaf| leaf.of > 1) {
+                    self.claims.part(leaf.sequence, leaf.of, &mut ended);
+                }
+                self.settle_members(&shipped.route, &members)?;
+                self.fail_leaves(failed).await?;
+                self.send_again(leftovers).await
+            }
+        }
+    }
+
+    /// What a shipment brought to its destination.
+    fn settle_members(&mut self, route: &Route, members: &Members) -> Result<(), DeliveryError> {
+        let how = if is_error(route) { Ending::Failed } else { Ending::Delivered };
+        let mut ended = Ended::default();
+        for (sequence, part) in &members.parts {
+            let leaves = part.leaves.len() as u32;
+            self.claims.end(*sequence, part.of, leaves, how, &mut ended);
+        }
+        let metrics = &self.destination.metrics;
+        match how {
+            Ending::Failed => metrics.failed_records.inc_by(members.whole.count()),
+            _ => metrics.records.inc_by(members.whole.count()),
+        };
+        self.settle(&members.whole)?;
+        self.settle_ended(&ended)
+    }
+
+    /// Leaves that a transform dropped.
+    pub(super) fn drop_leaves(
+        &mut self,
+        sequence: u64,
+        of: u32,
+        count: u32,
+    ) -> Result<(), DeliveryError> {
+        let mut ended = Ended::default();
+        self.claims.part(sequence, of, &mut ended);
+        self.claims.end(sequence, of, count, Ending::Dropped, &mut ended);
+        self.settle_ended(&ended)
+    }
+
+    fn settle_ended(&mut self, ended: &Ended) -> Result<(), DeliveryError> {
+        let metrics = &self.destination.metrics;
+        metrics.records.inc_by(ended.delivered.count());
+        metrics.failed_records.inc_by(ended.failed.count());
+        metrics.dropped_records.inc_by(ended.dropped.count());
+        for ranges in [&ended.delivered, &ended.failed, &ended.dropped] {
+            self.settle(ranges)?;
+        }
+        Ok(())
+    }
+
+    /// A failed record, or leaves of one, become records of the error route: the same way, another
+    /// prefix.
+    pub(super) fn fail(
+        &mut self,
+        origin: Origin<'_>,
+        arrival_ms: i64,
+        raws: &[&[u8]],
+        failure: &Failure,
+    ) {
+        let sequence = match origin {
+            Origin::Whole(sequence) | Origin::Leaves { sequence, .. } => sequence,
+        };
+        let reason = Reason {
+            sequence,
+            code: failure.cause.code.clone(),
+            message: failure.cause.message.clone(),
+            attempts: failure.attempts,
+        };
+        let route = Route::Errors(failure.output_type.into());
+        let line = |raw: &&[u8]| self.destination.error_line(&route, raw, arrival_ms, &reason);
+        let lines: Vec<Vec<u8>> = raws.iter().map(line).collect();
+        self.reasons.entry(route.clone()).or_default().push(reason);
+        let now = Now::at(self.destination.env.clock.monotonic());
+        let closed =
+            self.batcher.add(&route, origin, arrival_ms, lines.iter().map(|l| &l[..]), now);
+        self.ship_all(closed);
+    }
+
+    /// Fails leaves whose bytes must be read again.
+    async fn fail_leaves(&mut self, failed: Vec<(Leaf, Failure)>) -> Result<(), DeliveryError> {
+        for (leaf, failure) in failed {
+            let Some(record) = self.read_again(leaf).await? else { continue };
+            let (raw, arrival_ms) = match leaf.of {
+                1 => (record.data.clone(), record.arrival_ms),
+                _ => (self.transformed(&record, leaf).await?.raw(&record), record.arrival_ms),
+            };
+            let (sequence, of) = (leaf.sequence, leaf.of);
+            let origin = match of {
+                1 => Origin::Whole(sequence),
+                _ => Origin::Leaves { sequence, of, leaves: &[leaf.index] },
+            };
+            self.fail(origin, arrival_ms, &[&raw], &failure);
+        }
+        Ok(())
+    }
+
+    /// Puts leaves that the destination wants once more into batches again.
+    async fn send_again(&mut self, leftovers: Vec<Leaf>) -> Result<(), DeliveryError> {
+        for leaf in leftovers {
+            let Some(record) = self.read_again(leaf).await? else { continue };
+            let again = self.transformed(&record, leaf).await?;
+            let now = Now::at(self.destination.env.clock.monotonic());
+            let indexes = [leaf.index];
+            let (sequence, of) = (leaf.sequence, leaf.of);
+            let origin = match of {
+                1 => Origin::Whole(sequence),
+                _ => Origin::Leaves { sequence, of, leaves: &indexes },
+            };
+            self.enter(again, origin, record.arrival_ms, now)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a record from the journal once more; settles it as lost if it is damaged by now.
+    async fn read_again(&mut self, leaf: Leaf) -> Result<Option<Record>, DeliveryError> {
+        let sequence = leaf.sequence;
+        let journal = self.destination.journal.clone();
+        let entries = super::run::read(journal.as_ref(), sequence, sequence + 1).await?;
+        let Some(Entry::Frame(frame)) = entries.into_iter().next() else {
+            let lost = Ranges::of(sequence, sequence + 1);
+            self.damaged(&lost);
+            self.settle(&lost)?;
+            return Ok(None);
+        };
+        Ok(frame.to_records().into_iter().next())
+    }
+
+    /// Settles positions, those that are not read yet as soon as they are.
+    pub(super) fn settle(&mut self, positions: &Ranges) -> Result<(), DeliveryError> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let opened = self.ledger.opened();
+        let committed = match positions.bounds() {
+            Some((_, end)) if end <= opened => self.ledger.settle(positions)?,
+            _ => {
+                let now = positions.within(0, opened);
+                self.settled_early.insert_all(&positions.without(&now));
+                self.ledger.settle(&now)?
+            }
+        };
+        if let Some(committed) = committed {
+            self.claimed.remove_below(committed);
+            self.committer.commit(committed);
+        }
+        Ok(())
+    }
+
+    /// Says aloud that records are gone: the one end that no promise covers.
+    pub(super) fn damaged(&self, positions: &Ranges) {
+        self.destination.metrics.damaged_records.inc_by(positions.count());
+        for (first, end) in positions.iter() {
+            tracing::error!(
+                stream = self.destination.stream,
+                destination = self.destination.name,
+                first,
+                end,
+                "records are damaged in the journal and cannot be delivered"
+            );
+        }
+    }
+}
+
+pub(super) fn is_error(route: &Route) -> bool {
+    matches!(route, Route::Errors(_))
+}
