@@ -33,20 +33,23 @@ pub enum Kind {
     Reading,
     /// An audit event of 1,536 bytes, as CloudTrail writes them.
     Event,
+    /// The same from so many regions, for partitions: with 8 buckets and 200 addresses it makes
+    /// 8 or 200 times as many pairs.
+    Regional(u8),
 }
 
 impl Kind {
     pub const fn bytes(self) -> usize {
         match self {
             Self::Reading => 116,
-            Self::Event => 1_536,
+            Self::Event | Self::Regional(_) => 1_536,
         }
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Reading => "116 B",
-            Self::Event => "1.5 KB",
+            Self::Event | Self::Regional(_) => "1.5 KB",
         }
     }
 
@@ -54,7 +57,11 @@ impl Kind {
     pub fn record(self, id: u64, rng: &mut Rng) -> String {
         let mut text = match self {
             Self::Reading => reading(id, rng),
-            Self::Event => event(id, rng),
+            Self::Event => event(id, "eu-central-1", rng),
+            Self::Regional(regions) => {
+                let region = format!("eu-{:02}-1", rng.u8(..regions));
+                event(id, &region, rng)
+            }
         };
         let sentence = SENTENCES[rng.usize(..SENTENCES.len())];
         // The last member takes up the slack, so that a record's size is known.
@@ -65,7 +72,7 @@ impl Kind {
             // An event's message is one of a few sentences, cut where the record ends.
             text.push_str(match self {
                 Self::Reading => "ok ",
-                Self::Event => sentence,
+                Self::Event | Self::Regional(_) => sentence,
             });
         }
         text.truncate(size);
@@ -92,7 +99,7 @@ fn reading(id: u64, rng: &mut Rng) -> String {
 
 /// Mostly structure, as audit events are: one of a few agents, actions and accounts, and what
 /// follows from them. New in each are its ids, its time, the object and a size.
-fn event(id: u64, rng: &mut Rng) -> String {
+fn event(id: u64, region: &str, rng: &mut Rng) -> String {
     const ACTIONS: [(&str, &str); 6] = [
         ("s3", "GetObject"),
         ("s3", "PutObject"),
@@ -121,7 +128,7 @@ fn event(id: u64, rng: &mut Rng) -> String {
     );
     write!(
         text,
-        r#""eventTime":"2026-03-18T{time}Z","eventSource":"{service}.amazonaws.com","eventName":"{action}","awsRegion":"eu-central-1","sourceIPAddress":"10.85.{role}.{user}","userAgent":"[{agent}]","requestParameters":{{"bucketName":"data-{role}","key":"year=2026/month=03/day=18/part-{:05}.parquet","Host":"s3.eu-central-1.amazonaws.com"}},"responseElements":null,"additionalEventData":{{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","AuthenticationMethod":"AuthHeader","bytesTransferredIn":0,"bytesTransferredOut":{}}},"requestID":"{:016X}","eventID":"{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}","readOnly":true,"eventType":"AwsApiCall","managementEvent":false,"recipientAccountId":"{account}","eventCategory":"Data","note":""#,
+        r#""eventTime":"2026-03-18T{time}Z","eventSource":"{service}.amazonaws.com","eventName":"{action}","awsRegion":"{region}","sourceIPAddress":"10.85.{role}.{user}","userAgent":"[{agent}]","requestParameters":{{"bucketName":"data-{role}","key":"year=2026/month=03/day=18/part-{:05}.parquet","Host":"s3.eu-central-1.amazonaws.com"}},"responseElements":null,"additionalEventData":{{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","AuthenticationMethod":"AuthHeader","bytesTransferredIn":0,"bytesTransferredOut":{}}},"requestID":"{:016X}","eventID":"{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}","readOnly":true,"eventType":"AwsApiCall","managementEvent":false,"recipientAccountId":"{account}","eventCategory":"Data","note":""#,
         rng.u32(..100_000),
         rng.u32(..9_000_000),
         rng.u64(..),

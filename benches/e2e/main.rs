@@ -15,6 +15,7 @@ mod crash;
 mod data;
 mod kernels;
 mod load;
+mod partitions;
 mod probe;
 mod s3;
 mod server;
@@ -84,6 +85,10 @@ enum Part {
     Kernels,
     Throughput,
     Latency,
+    /// Records into 80 partitions, as Parquet.
+    Parquet,
+    /// Records into 5,000 partitions, as gzip.
+    Many,
 }
 
 fn main() -> Result<()> {
@@ -110,7 +115,16 @@ async fn run(args: Args) -> Result<()> {
         return bench.backlog(gigabytes).await;
     }
     println!("\n| what | measured | bar |\n|---|---|---|");
+    if bench.wants(Part::Parquet) {
+        partitions::parquet(&bench).await?;
+    }
+    if bench.wants(Part::Many) {
+        partitions::many(&bench).await?;
+    }
     for kind in [Kind::Reading, Kind::Event] {
+        if !bench.wants(Part::Kernels) && !bench.wants(Part::Throughput) {
+            break;
+        }
         let bodies = Arc::new(data::batches(STREAM, kind, bench.args.bodies));
         let zlib = bench.kernels(kind, &bodies)?;
         if bench.wants(Part::Throughput) {
@@ -146,7 +160,8 @@ impl Bench {
         std::fs::create_dir_all(&folder)?;
         let s3 = S3::start(self.choice, &self.s3_folder.path().join(name)).await?;
         let binary = self.args.binary.clone().unwrap_or_else(|| server::built_binary().to_owned());
-        let setup = Setup { binary, folder, s3: s3.address, journal_gib: 40 };
+        let destination = server::GZIP.to_owned();
+        let setup = Setup { binary, folder, s3: s3.address, journal_gib: 40, destination };
         Ok((s3, setup))
     }
 
@@ -208,7 +223,7 @@ impl Bench {
 
         let (cpu_bar, rate_bar) = match kind {
             Kind::Reading => (6.5, 60.0),
-            Kind::Event => (4.0, 150.0),
+            Kind::Event | Kind::Regional(_) => (4.0, 150.0),
         };
         let name = kind.name();
         let rate = |time: Duration| load.bytes as f64 / 1e6 / time.as_secs_f64();

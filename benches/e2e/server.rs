@@ -26,7 +26,14 @@ pub struct Setup {
     pub folder: PathBuf,
     pub s3: SocketAddr,
     pub journal_gib: u64,
+    /// What stands behind the bucket of the one destination, in YAML.
+    pub destination: String,
 }
+
+/// The destination of the plain benchmarks.
+pub const GZIP: &str = "          compression: gzip
+          buffering: {size: 5MiB, interval: 60s}
+";
 
 pub struct Daemon {
     child: Child,
@@ -36,7 +43,7 @@ pub struct Daemon {
 
 impl Setup {
     fn config(&self, listen: SocketAddr) -> String {
-        let Self { folder, s3, journal_gib, .. } = self;
+        let Self { folder, s3, journal_gib, destination, .. } = self;
         format!(
             r#"data_dir: {}
 api:
@@ -56,9 +63,7 @@ streams:
       - s3:
           bucket: {BUCKET}
           path_style: true
-          compression: gzip
-          buffering: {{size: 5MiB, interval: 60s}}
-"#,
+{destination}"#,
             folder.join("data").display()
         )
     }
@@ -127,6 +132,14 @@ impl Daemon {
             Ok(kib * 1024.0 / 1e6)
         };
         Ok((of("VmRSS:")?, of("VmHWM:")?))
+    }
+
+    /// The value of a counter or gauge that only one destination has.
+    pub async fn metric(&self, name: &str) -> Result<u64> {
+        let (_, text) = self.api.once("GET", "/metrics").await?;
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{")));
+        let value = line.and_then(|line| line.rsplit(' ').next());
+        value.with_context(|| format!("no metric {name}"))?.parse().context("a whole number")
     }
 
     /// `kill -9`.

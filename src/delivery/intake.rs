@@ -67,6 +67,14 @@ pub(super) enum Fate {
     Fail { failure: Failure, raw: Bytes },
 }
 
+/// Leaves of one record that go to one route.
+struct Together {
+    route: Route,
+    indexes: Vec<u32>,
+    /// What each is, and what the error output gets of it.
+    pieces: Vec<(Bytes, Bytes)>,
+}
+
 impl Fate {
     /// What the error output gets of it.
     pub fn raw(self, record: &Record) -> Bytes {
@@ -269,7 +277,7 @@ impl Run {
     ) -> Result<(), DeliveryError> {
         let of = leaves.len() as u32;
         let held = self.claims.read(sequence, of);
-        let mut routes: Vec<(Route, Vec<u32>, Vec<(Bytes, Bytes)>)> = Vec::new();
+        let mut routes: Vec<Together> = Vec::new();
         let mut place: HashMap<Route, usize> = HashMap::new();
         let mut failed = Vec::new();
         let mut dropped = 0;
@@ -279,19 +287,19 @@ impl Run {
                 Fate::Fail { failure, raw } => failed.push((index, failure, raw)),
                 Fate::To { route, data, raw } => {
                     let at = *place.entry(route.clone()).or_insert_with(|| {
-                        routes.push((route, Vec::new(), Vec::new()));
+                        routes.push(Together { route, indexes: Vec::new(), pieces: Vec::new() });
                         routes.len() - 1
                     });
-                    routes[at].1.push(index);
-                    routes[at].2.push((data, raw));
+                    routes[at].indexes.push(index);
+                    routes[at].pieces.push((data, raw));
                 }
             }
         }
-        let together = matches!(&routes[..], [(_, indexes, _)] if indexes.len() as u32 == of);
+        let together = matches!(&routes[..], [only] if only.indexes.len() as u32 == of);
         if !together {
             self.drop_leaves(sequence, of, dropped)?;
         }
-        for (route, indexes, pieces) in routes {
+        for Together { route, indexes, pieces } in routes {
             let origin = Origin::Leaves { sequence, of, leaves: &indexes };
             let pieces: Vec<_> = pieces.iter().map(|(data, raw)| (data, raw)).collect();
             self.add(route, origin, arrival_ms, &pieces, now);

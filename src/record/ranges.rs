@@ -70,7 +70,7 @@ impl Ranges {
             Set::Bits(bits) => {
                 let mut positions = bits.iter();
                 positions.advance_to(start);
-                RangesIter::Bits { positions, next: None }
+                RangesIter::Bits { positions: Box::new(positions), next: None }
             }
         }
     }
@@ -221,7 +221,7 @@ fn insert_run(runs: &mut Vec<(u64, u64)>, start: u64, end: u64) {
 enum RangesIter<'a> {
     Runs(std::slice::Iter<'a, (u64, u64)>),
     Bits {
-        positions: roaring::treemap::Iter<'a>,
+        positions: Box<roaring::treemap::Iter<'a>>,
         /// A position that was taken and does not belong to the range before it.
         next: Option<u64>,
     },
