@@ -274,6 +274,9 @@ pub const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 /// Credential providers kept to be shared (by region and role). Beyond it the store is emptied:
 /// clients keep what they have, new ones ask for credentials again.
 pub const AWS_IDENTITIES_SHARED: usize = 1024;
+/// How deep the columns of an ORC file are nested at most. Reading and writing recurse that far; a
+/// table that means it stays below ten.
+pub const ORC_NESTING_MAX: usize = 64;
 /// Longest message of a server that is passed on, in characters.
 pub const MESSAGE_CHARS_MAX: usize = 400;
 
