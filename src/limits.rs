@@ -260,6 +260,24 @@ pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest such time; service managers give up long before.
 pub const SHUTDOWN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+// --------------------------------------------------------------------------------- Parquet files
+
+/// Nesting of a column's type in a Parquet file: readers recurse, many of them without a bound.
+pub const PARQUET_DEPTH_MAX: usize = 64;
+/// Leaf columns of a Parquet file. Each holds a page open, and its entry in the footer is read by
+/// every query.
+pub const PARQUET_LEAVES_MAX: usize = 16_384;
+/// Row groups of a Parquet file: their ordinal is an i16 (parquet.thrift, `RowGroup.ordinal`).
+pub const PARQUET_ROW_GROUPS_MAX: usize = 32_767;
+/// Smallest and largest page that is aimed at. Smaller ones are all headers; sizes of pages are
+/// i32, and one takes its whole size in memory several times while it is compressed.
+pub const PARQUET_PAGE_BYTES_MIN: u64 = KIB;
+pub const PARQUET_PAGE_BYTES_MAX: u64 = 256 * MIB;
+/// Columns with a Bloom filter: an open row group holds up to 4 MiB for each.
+pub const PARQUET_BLOOM_FILTERS_MAX: usize = 64;
+/// Smallest share of wrong hits of a Bloom filter: below it a filter is larger than its column.
+pub const PARQUET_BLOOM_FILTER_PROBABILITY_MIN: f64 = 0.0001;
+
 // ------------------------------------------------------------------------------ outgoing clients
 
 /// Time to reach a server, TLS included. Longer waits hide a dead host from the retry loop.
