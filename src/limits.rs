@@ -158,6 +158,20 @@ pub const GZIP_BUFFERS: usize = 4;
 /// Block of the Snappy containers: what snappy-java's streams cut the data into, so that a reader
 /// sees the same layout.
 pub const SNAPPY_BLOCK_BYTES: usize = 32 * KIB as usize;
+/// Names of members without a column that a reader of rows remembers and counts. They come from
+/// the records, so they are bounded; more of them tell nobody anything.
+pub const ROWS_UNKNOWN_NAMES: usize = 1000;
+/// Longest such name, in bytes. A longer one is still read, only not remembered.
+pub const ROWS_KEY_BYTES_REMEMBERED: usize = 512;
+/// Bytes of records whose rows are collected at a time. Offsets of text and lists have 32 bits, and
+/// a record's text may grow by half when its case is folded.
+pub const ROWS_INPUT_BYTES_MAX: usize = GIB as usize;
+/// Values that a small record may unfold into (a struct in a list takes all its fields, however
+/// short it is written), and the factor from which on a large one's size decides.
+pub const ROWS_VALUES_MIN: usize = 1 << 20;
+pub const ROWS_VALUES_PER_BYTE: usize = 4;
+/// Deepest nesting of a column's type.
+pub const ROWS_TYPE_DEPTH_MAX: usize = 64;
 
 // ------------------------------------------------------------------------------------- delivery
 
