@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, TimeUnit};
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
 
 /// A type of Hive, as the Glue Data Catalog has them (`uniontype` is not among them).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,14 @@ pub struct TableSchema {
     pub columns: Vec<Column>,
     /// Columns that stand in the prefix (`dt=2026-11-21/`) and not in the files.
     pub partition_keys: Vec<Column>,
+}
+
+/// Where the columns of a table stand that others keep: the Glue Data Catalog.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// The table as it is now; an answer may be remembered for a while. A fault holds the
+    /// destination and never rejects a record.
+    async fn table(&self) -> Result<Arc<TableSchema>, Fault>;
 }
 
 impl TableSchema {
