@@ -2,6 +2,8 @@
 
 mod ddl;
 mod error;
+pub mod infer;
+mod store;
 mod tokens;
 mod types;
 
@@ -14,7 +16,10 @@ use arrow_schema::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema,
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use self::error::{Place, SchemaError};
+pub use self::{
+    error::{Place, SchemaError},
+    store::{InferStore, StoreError},
+};
 use crate::{fault::Fault, limits};
 
 /// A type of Hive, as the Glue Data Catalog has them (`uniontype` is not among them).
