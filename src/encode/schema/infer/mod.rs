@@ -27,7 +27,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub use self::{names::Names, observe::Observed};
 use self::{
@@ -100,11 +100,11 @@ impl Inference {
     /// inferred stay as they are.
     pub fn widen(&self, old: &TableSchema, observed: &Observed) -> Option<TableSchema> {
         let mut table = Fields::default();
-        let given: HashMap<String, ()> =
-            self.given.iter().map(|column| (column.name.to_lowercase(), ())).collect();
+        let given: HashSet<String> =
+            self.given.iter().map(|column| column.name.to_lowercase()).collect();
         let mut seen = observed.columns.clone();
         for Column { name, of } in &old.columns {
-            if given.contains_key(&name.to_lowercase()) {
+            if given.contains(&name.to_lowercase()) {
                 table.push(name.clone(), Seen::fixed(of));
                 continue;
             }

@@ -13,15 +13,17 @@ pub struct Names {
     has_dots_converted: bool,
     /// Key of a record to its column, where they differ.
     columns: HashMap<String, String>,
-    /// Columns that are read from another key, and one that is not for records.
+    /// Columns that are read from another key, so that their own is none.
     taken: Vec<String>,
+    /// What no member of a record itself is called.
+    reserved: Option<String>,
 }
 
 impl Names {
     /// As the reader with these options looks members up. `reserved` is no column of records.
     pub fn new(input: &Deserializer, reserved: Option<&str>) -> Self {
-        let mut names = Self { is_lowered: true, ..Self::default() };
-        names.taken.extend(reserved.map(str::to_owned));
+        let reserved = reserved.map(str::to_owned);
+        let mut names = Self { is_lowered: true, reserved, ..Self::default() };
         let Deserializer::OpenxJson(options) = input else { return names };
         names.is_lowered = options.case_insensitive;
         names.has_dots_converted = options.convert_dots_in_json_keys_to_underscores;
@@ -42,20 +44,23 @@ impl Names {
 
     /// The column of a member of the record; `None` if it can be none.
     pub(super) fn column(&self, key: &str) -> Option<String> {
-        if let Some(column) = self.columns.get(&*self.lowered(key)) {
-            return Some(column.clone());
-        }
-        self.field(key).filter(|name| !self.taken.contains(name))
+        self.field(key).filter(|name| Some(name) != self.reserved.as_ref())
     }
 
-    /// The field of a member of an object in a record; `None` if it can be none.
+    /// The field of a member of an object in a record; `None` if it can be none. The lenient
+    /// reader maps names at every depth.
     pub(super) fn field(&self, key: &str) -> Option<String> {
-        let mut name = self.lowered(key).into_owned();
-        if self.has_dots_converted {
-            name = name.replace('.', "_");
+        let key = self.lowered(key);
+        if let Some(column) = self.columns.get(&*key) {
+            return Some(column.clone());
         }
-        let is_name =
-            !name.trim().is_empty() && name.chars().count() <= limits::COLUMN_NAME_CHARS_MAX;
+        let name = match self.has_dots_converted {
+            true => key.replace('.', "_"),
+            false => key.into_owned(),
+        };
+        let is_name = !name.trim().is_empty()
+            && name.chars().count() <= limits::COLUMN_NAME_CHARS_MAX
+            && !self.taken.contains(&name);
         is_name.then_some(name)
     }
 }

@@ -2,9 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{
-    DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{
     names::Names,
@@ -89,7 +87,7 @@ impl<'de> Visitor<'de> for Object<'_> {
                 seen,
                 names: self.names,
                 is_lenient: self.is_lenient,
-                depth: self.depth.map_or(0, |depth| depth),
+                depth: self.depth.unwrap_or(0),
                 room: self.room,
             })?;
         }
@@ -185,7 +183,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             depth: Some(self.depth + 1),
             room: self.room,
         };
-        object.visit_map(map).map_err(A::Error::custom)
+        object.visit_map(map)
     }
 }
 
