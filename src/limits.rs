@@ -145,6 +145,32 @@ pub const GZIP_BUFFERS: usize = 4;
 /// sees the same layout.
 pub const SNAPPY_BLOCK_BYTES: usize = 32 * KIB as usize;
 
+/// Longest text of one column's type: Glue's own limit (API reference, Column).
+pub const SCHEMA_TYPE_BYTES_MAX: usize = 131_072;
+/// Longest DDL. Tables with thousands of columns stay far below.
+pub const SCHEMA_DDL_BYTES_MAX: usize = MIB as usize;
+/// Arrays, maps and structs inside of each other, in types that are given and in those inferred.
+/// Types are walked by recursion, and nobody can query what lies deeper.
+pub const SCHEMA_DEPTH_MAX: usize = 32;
+/// Columns and fields of structs of one schema, all together. Each costs the writers a buffer.
+pub const SCHEMA_FIELDS_MAX: usize = 10_000;
+/// Longest name of a column, in characters (Glue API reference, Column).
+pub const COLUMN_NAME_CHARS_MAX: usize = 255;
+/// Columns that are inferred from records. Records whose members are data rather than names would
+/// otherwise make a column of every one of them.
+pub const INFERRED_COLUMNS_MAX: usize = 2_000;
+/// Distinct members up to which an inferred object is a struct; with more it is a map. Types with
+/// more fields than that exist, but they are written by hand and can be given.
+pub const INFERRED_FIELDS_MAX: usize = 200;
+/// Versions of an inferred schema that are kept, for those who want to know what came when.
+pub const INFERRED_VERSIONS_KEPT: usize = 20;
+/// Rows that are handed to a columnar writer at a time, and their bytes. More costs memory, less
+/// costs calls.
+pub const COLUMNAR_ROWS: usize = 8_192;
+pub const COLUMNAR_BYTES: usize = 4 * MIB as usize;
+/// Names of members without a column that are remembered as logged, per destination.
+pub const UNKNOWN_NAMES_LOGGED: usize = 1_000;
+
 // ------------------------------------------------------------------------------------- delivery
 
 /// Bytes read from the journal at a time. Larger reads cost memory, smaller ones system calls.
