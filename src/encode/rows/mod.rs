@@ -40,6 +40,7 @@ mod keys;
 mod plan;
 mod problem;
 mod read;
+pub mod show;
 #[cfg(test)]
 mod tests;
 mod time;
