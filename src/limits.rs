@@ -287,6 +287,9 @@ pub const STALL_GRACE: Duration = Duration::from_secs(20);
 /// How long an idle connection is kept. S3 closes its side after about 20 s, and a connection
 /// that dies just as it is taken costs an attempt.
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(15);
+/// A sign of life on a connection that waits for its answer. Address translators on the way forget
+/// a silent connection, the impatient ones after a minute.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Credential providers kept to be shared (by region and role). Beyond it the store is emptied:
 /// clients keep what they have, new ones ask for credentials again.
 pub const AWS_IDENTITIES_SHARED: usize = 1024;
@@ -296,7 +299,40 @@ pub const ORC_NESTING_MAX: usize = 64;
 /// Longest message of a server that is passed on, in characters.
 pub const MESSAGE_CHARS_MAX: usize = 400;
 
+// ---------------------------------------------------------------------------- Lambda functions
+
+/// Largest event of a synchronous call: 6 MiB (Lambda quotas).
+pub const LAMBDA_REQUEST_BYTES_MAX: usize = 6 * MIB as usize;
+/// Largest answer of a function: 6 MiB and 100 bytes, as Lambda's own error texts count.
+pub const LAMBDA_ANSWER_BYTES_MAX: usize = 6 * MIB as usize + 100;
+/// First wait after a failed call.
+pub const LAMBDA_BACKOFF_INITIAL: Duration = Duration::from_secs(1);
+/// Longest wait between calls: how soon a mended function is called again.
+pub const LAMBDA_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Longest name of a function (API reference: ARNs up to 256 characters).
+pub const LAMBDA_NAME_CHARS_MAX: usize = 256;
+/// Most calls of one function under way at a time that may be configured. Each holds an event and
+/// an answer of up to 6 MiB.
+pub const LAMBDA_CONCURRENCY_MAX: u32 = 1000;
+/// Most `partitionKeys` of one record. Firehose takes 50 keys in a prefix.
+pub const LAMBDA_PARTITION_KEYS_MAX: usize = 256;
+
+// ---------------------------------------------------------------------------- Glue Data Catalog
+
+/// One question to Glue.
+pub const GLUE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Largest answer: a thousand columns with types of several KiB fit.
+pub const GLUE_ANSWER_BYTES_MAX: usize = 8 * MIB as usize;
+/// Partitions remembered as registered, per table. Beyond it they are forgotten, which costs a
+/// question to Glue for each the next time.
+pub const PARTITIONS_REMEMBERED: usize = 65_536;
+/// Objects remembered as uploaded while their partition could not be registered. Beyond it the
+/// oldest is forgotten and uploaded again; shipments under way are far fewer.
+pub const UNREGISTERED_UPLOADS: usize = 1024;
+
 const _: () = {
+    assert!(UNREGISTERED_UPLOADS > SHIPMENTS_IN_FLIGHT);
+    assert!(LAMBDA_REQUEST_BYTES_MAX < LAMBDA_ANSWER_BYTES_MAX);
     assert!(BATCH_BYTES_MAX + BATCH_RECORDS_MAX * 8 < FRAME_BYTES_MAX);
     assert!((FRAME_BYTES_MAX as u64) < SEGMENT_BYTES);
     assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);

@@ -1,4 +1,10 @@
 //! HTTP, TLS, AWS clients and signing, without a word of the domain.
 
 pub mod aws;
+#[cfg(test)]
+#[path = "../../tests/common/aws_double.rs"]
+pub(crate) mod aws_double;
+mod credentials;
+pub mod http;
+pub mod signed;
 pub mod sigv4;

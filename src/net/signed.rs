@@ -1,0 +1,193 @@
+//! A client of AWS APIs that needs no SDK crate: requests signed with Signature Version 4, and
+//! answers as they come. It retries nothing and judges nothing.
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use ::http::{HeaderName, HeaderValue, Method};
+use aws_credential_types::Credentials;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+
+pub use super::http::{Answer, SendError};
+use super::{
+    aws::Access,
+    credentials::{Wallet, wallet},
+    http::{self, Request, Url, UrlError},
+    sigv4::sha256,
+};
+use crate::env::{Clock, SystemClock};
+
+/// One service in one region, as one identity.
+pub struct SignedClient {
+    access: Access,
+    service: &'static str,
+    endpoint: Option<String>,
+    wallet: OnceCell<Arc<Wallet>>,
+    clock: SystemClock,
+}
+
+impl SignedClient {
+    /// `service` is the name in signatures and in AWS's host names; `endpoint` the URL of another
+    /// server, AWS if absent. Asks nobody; credentials are fetched with the first request.
+    pub fn new(
+        access: &Access,
+        service: &'static str,
+        endpoint: Option<String>,
+    ) -> Result<Self, UrlError> {
+        if let Some(endpoint) = &endpoint {
+            base(endpoint)?;
+        }
+        base(&default_endpoint(service, &access.region))?;
+        Ok(Self {
+            access: access.clone(),
+            service,
+            endpoint,
+            wallet: OnceCell::new(),
+            clock: SystemClock::default(),
+        })
+    }
+
+    /// Sends `body` to `path`, which begins with `/` and is percent-encoded already. Every header
+    /// is signed. One attempt; any answer of the server is `Ok`.
+    pub async fn post(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Bytes,
+        timeout: Duration,
+        answer_limit: usize,
+    ) -> Result<Answer, SendError> {
+        let wallet = self.wallet.get_or_init(|| wallet(&self.access)).await;
+        let now_ms = self.clock.now_ms();
+        let credentials = wallet.credentials(now_ms).await?;
+        let url = self.url(wallet, path)?;
+        let request = self.request(url, headers, body, credentials, now_ms)?;
+        let answer = http::send(request, timeout, answer_limit).await?;
+        if answer.status.is_client_error() && refuses_credentials(&answer) {
+            wallet.forget().await;
+        }
+        Ok(answer)
+    }
+
+    fn url(&self, wallet: &Wallet, path: &str) -> Result<Url, SendError> {
+        let wrong = |error: String| SendError::Request(error);
+        let endpoint = match (&self.endpoint, &wallet.endpoint) {
+            (Some(endpoint), _) | (None, Some(endpoint)) => base(endpoint),
+            (None, None) => base(&default_endpoint(self.service, &self.access.region)),
+        };
+        let endpoint = endpoint.map_err(|error| wrong(error.to_string()))?;
+        let text = format!("{}{path}", endpoint.as_str().trim_end_matches('/'));
+        text.parse().map_err(|_| wrong("the path is no path of a URL".into()))
+    }
+
+    fn request(
+        &self,
+        url: Url,
+        headers: &[(&'static str, &str)],
+        body: Bytes,
+        credentials: Credentials,
+        now_ms: i64,
+    ) -> Result<Request, SendError> {
+        let signature = self.sign(&url, headers, &body, credentials, now_ms)?;
+        let mut request = Request::new(Method::POST, url);
+        let own = headers.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        for (name, value) in own.chain(signature) {
+            let wrong = |_| SendError::Request(format!("header {name} holds what it must not"));
+            let mut value = HeaderValue::from_str(&value).map_err(wrong)?;
+            value.set_sensitive(matches!(name, "authorization" | "x-amz-security-token"));
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        *request.body_mut() = Some(body.into());
+        Ok(request)
+    }
+
+    /// The headers that sign the request.
+    fn sign(
+        &self,
+        url: &Url,
+        headers: &[(&'static str, &str)],
+        body: &[u8],
+        credentials: Credentials,
+        now_ms: i64,
+    ) -> Result<Vec<(&'static str, String)>, SendError> {
+        let wrong = |error: &dyn std::error::Error| SendError::Request(error.to_string());
+        let identity = credentials.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.access.region)
+            .name(self.service)
+            .time(UNIX_EPOCH + Duration::from_millis(now_ms.max(0) as u64))
+            .settings(SigningSettings::default())
+            .build()
+            .expect("every parameter is set")
+            .into();
+        // Hashed here: aws-lc is faster than what the signer brings.
+        let hash = SignableBody::Precomputed(hex::encode(sha256(body)));
+        let signable = SignableRequest::new("POST", url.as_str(), headers.iter().copied(), hash)
+            .map_err(|error| wrong(&error))?;
+        let (instructions, _) =
+            sign(signable, &params).map_err(|error| wrong(&error))?.into_parts();
+        let (signed, _) = instructions.into_parts();
+        Ok(signed.into_iter().map(|header| (header.name(), header.value().to_owned())).collect())
+    }
+}
+
+/// An endpoint: no query, which would end up in the middle of the URL.
+fn base(endpoint: &str) -> Result<Url, UrlError> {
+    let url = http::parse_url(endpoint)?;
+    if url.query().is_some() { Err(UrlError) } else { Ok(url) }
+}
+
+/// Where AWS has the service: the partition of China has a domain of its own. Services of other
+/// partitions are reached by an explicit endpoint.
+fn default_endpoint(service: &str, region: &str) -> String {
+    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://{service}.{region}.amazonaws.com{suffix}")
+}
+
+/// The name of an AWS error, from the header or the JSON body, without namespace and link:
+/// `com.amazonaws.glue#EntityNotFoundException:http://...` is `EntityNotFoundException`.
+pub fn error_type(answer: &Answer) -> Option<String> {
+    let from_body = || {
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+        let name = ["__type", "code", "Code"].iter().find_map(|key| body.get(key)?.as_str())?;
+        Some(name.to_owned())
+    };
+    let text = match answer.header("x-amzn-errortype") {
+        Some(name) => name.to_owned(),
+        None => from_body()?,
+    };
+    let name = text.split(':').next().unwrap_or_default();
+    let name = name.rsplit('#').next().unwrap_or_default().trim();
+    let fits = !name.is_empty() && name.len() <= 128 && name.is_ascii();
+    fits.then(|| name.to_owned())
+}
+
+/// Whether an error's name says that the credentials are no longer (or were never) good.
+pub fn is_about_credentials(error_type: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "UnrecognizedClient",
+        "ExpiredToken",
+        "InvalidClientTokenId",
+        "InvalidSignature",
+        "IncompleteSignature",
+        "SignatureDoesNotMatch",
+        "MissingAuthenticationToken",
+        "InvalidToken",
+    ];
+    NAMES.iter().any(|name| error_type.strip_suffix("Exception").unwrap_or(error_type) == *name)
+}
+
+fn refuses_credentials(answer: &Answer) -> bool {
+    error_type(answer).is_some_and(|name| is_about_credentials(&name))
+}
+
+#[cfg(test)]
+mod tests;
