@@ -130,6 +130,20 @@ pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// has filled the disk.
 pub const DISK_RESERVE_BYTES: u64 = 32 * MIB;
 
+// ----------------------------------------------------------------------------------- transforms
+
+/// What may come out of one record: of unpacking it, and of writing its log events as lines. A
+/// thousand times what CloudWatch Logs sends (some 64 KiB); more would let one record of a few KB
+/// fill the memory.
+pub const UNPACKED_BYTES_MAX: usize = 64 * MIB as usize;
+/// Most records in one record; one with more is not taken apart (Firehose guide, "Deaggregation").
+pub const SUB_RECORDS_MAX: usize = 500;
+/// What transforms write new records into, to be used again. A record holds its whole chunk, so
+/// larger ones hold more memory; smaller ones have more waste at their ends.
+pub const ARENA_CHUNK_BYTES: usize = MIB as usize;
+/// How many are kept: what a read of the journal becomes when it is unpacked.
+pub const ARENA_CHUNKS_KEPT: usize = 16;
+
 // ------------------------------------------------------------------------------------- encoding
 
 /// Batches up to this size are gzipped in one shot by libdeflate, at 40 % less CPU than zlib. That
@@ -339,6 +353,7 @@ const _: () = {
     assert!(BATCH_BYTES_MAX / 3 * 4 + BATCH_RECORDS_MAX * 64 < BODY_BYTES_MAX);
     assert!(BODIES_IN_MEMORY_BYTES / BODIES_OF_ONE_PEER_DIVISOR >= 2 * BODY_BYTES_MAX);
     assert!(BODIES_OF_ONE_KEY_DIVISOR < BODIES_OF_ONE_PEER_DIVISOR);
+    assert!(UNPACKED_BYTES_MAX >= RECORD_BYTES_MAX && UNPACKED_BYTES_MAX < u32::MAX as usize);
     assert!(BODY_GRACE_CROWDED.as_secs() < BODY_WAIT_MAX.as_secs());
     assert!(HTTP1_READ_BYTES_MAX >= HEAD_BYTES_MAX);
     assert!(PART_BYTES >= 5 * MIB);

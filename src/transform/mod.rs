@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `decompression` | Decompression | `decompression-failed` |
 //! | `cloudwatch` | CloudWatchLogProcessing | `decompression-failed` |
-//! | `deaggregation` | RecordDeAggregation | `metadata-extraction-failed` |
+//! | `deaggregation` | RecordDeAggregation | never: what it cannot take apart goes on whole |
 //! | `lambda` | Lambda | `processing-failed` |
 //! | `jq::Extraction` | MetadataExtraction | `metadata-extraction-failed` |
 //! | `jq::Filter`, `jq::Map` | none | `processing-failed` |
@@ -12,12 +12,14 @@
 //!
 //! AppendDelimiterToRecord is not among them: it is how a batch puts its records together.
 
+mod arena;
 mod chain;
 pub mod cloudwatch;
 pub mod deaggregation;
 pub mod decompression;
 pub mod event_time;
 pub mod jq;
+mod json_scan;
 pub mod lambda;
 
 pub use chain::{Chain, End, MissingVerdict, Segment, UnderWay};
