@@ -158,6 +158,9 @@ pub const GZIP_BUFFERS: usize = 4;
 /// Block of the Snappy containers: what snappy-java's streams cut the data into, so that a reader
 /// sees the same layout.
 pub const SNAPPY_BLOCK_BYTES: usize = 32 * KIB as usize;
+/// Fewest rows between two entries of an ORC file's index (Firehose: RowIndexStride). Fewer make
+/// files that are mostly index.
+pub const ROW_INDEX_STRIDE_MIN: u32 = 1_000;
 /// Names of members without a column that a reader of rows remembers and counts. They come from
 /// the records, so they are bounded; more of them tell nobody anything.
 pub const ROWS_UNKNOWN_NAMES: usize = 1000;
@@ -196,6 +199,9 @@ pub const INFERRED_VERSIONS_KEPT: usize = 20;
 /// costs calls.
 pub const COLUMNAR_ROWS: usize = 8_192;
 pub const COLUMNAR_BYTES: usize = 4 * MIB as usize;
+/// Fewest rows between two entries of an ORC file's index (Firehose: RowIndexStride). Fewer make
+/// files that are mostly index.
+pub const ROW_INDEX_STRIDE_MIN: u32 = 1_000;
 /// Names of members without a column that are remembered as logged, per destination.
 pub const UNKNOWN_NAMES_LOGGED: usize = 1_000;
 
@@ -267,6 +273,17 @@ pub const HISTORY_BYTES: u64 = 16 * MIB;
 /// The ledger file is rewritten once it holds this many settled entries.
 pub const LEDGER_COMPACT_ENTRIES: usize = 4096;
 
+/// Firehose's default buffering with dynamic partitioning or format conversion: 128 MiB.
+pub const BUFFER_BYTES_DEFAULT_LARGE: u64 = 128 * MIB;
+/// Partitions with an open batch at a time (Firehose quotas: 500).
+pub const PARTITIONS_DEFAULT: u32 = 500;
+/// Most of them that may be configured. Each has a few KiB of its own in memory, whatever it holds.
+pub const PARTITIONS_MAX: u32 = 100_000;
+/// How late a record may have to be to count as late. Further back lie mistakes, not delays.
+pub const LATE_AFTER_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// Firehose's RetryOptions of dynamic partitioning, and the longest (API reference).
+pub const PARTITION_RETRY_DEFAULT: Duration = Duration::from_secs(300);
+pub const PARTITION_RETRY_MAX: Duration = Duration::from_secs(7_200);
 /// Firehose's default buffering: 5 MiB or 300 s (BufferingHints).
 pub const BUFFER_BYTES_DEFAULT: u64 = 5 * MIB;
 pub const BUFFER_INTERVAL_DEFAULT: Duration = Duration::from_secs(300);
@@ -379,6 +396,10 @@ pub const LAMBDA_NAME_CHARS_MAX: usize = 256;
 /// Most calls of one function under way at a time that may be configured. Each holds an event and
 /// an answer of up to 6 MiB.
 pub const LAMBDA_CONCURRENCY_MAX: u32 = 1000;
+/// Longest time that records are gathered for a call (Firehose: BufferIntervalInSeconds).
+pub const LAMBDA_INTERVAL_MAX: Duration = Duration::from_secs(900);
+/// Longest time for one call: Lambda itself ends a function after 15 minutes (Lambda quotas).
+pub const LAMBDA_TIMEOUT_MAX: Duration = Duration::from_secs(900);
 /// Most `partitionKeys` of one record. Firehose takes 50 keys in a prefix.
 pub const LAMBDA_PARTITION_KEYS_MAX: usize = 256;
 
@@ -388,6 +409,10 @@ pub const LAMBDA_PARTITION_KEYS_MAX: usize = 256;
 pub const GLUE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest answer: a thousand columns with types of several KiB fit.
 pub const GLUE_ANSWER_BYTES_MAX: usize = 8 * MIB as usize;
+/// How often the latest version of a table may be looked up, and how seldom. More often than each
+/// second costs calls of Glue; after a day nobody remembers why columns are missing.
+pub const GLUE_REFRESH_MIN: Duration = Duration::from_secs(1);
+pub const GLUE_REFRESH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Partitions remembered as registered, per table. Beyond it they are forgotten, which costs a
 /// question to Glue for each the next time.
 pub const PARTITIONS_REMEMBERED: usize = 65_536;

@@ -1,6 +1,6 @@
 //! Delimiters as users spell them.
 
-use super::spec::Delimiter;
+use super::transforms::Delimiter;
 
 /// The bytes meant by a delimiter's text: a real newline, `\n` and `\\n` are all a newline
 /// (Firehose's own parameter is the two characters `\n`, and JSON within YAML doubles the

@@ -12,8 +12,10 @@ use crate::{
     units::ByteSize,
 };
 
+use super::lake::{AddPartitions, DynamicPartitioning, EventTimeSpec, FormatConversion, Late};
+
 /// An S3 destination. Names and defaults are Firehose's, in snake_case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct S3Destination {
     /// The bucket's name, or `file:///some/folder` for a local folder.
@@ -26,9 +28,26 @@ pub struct S3Destination {
     /// `!{firehose:error-output-type}`.
     #[serde(default)]
     pub error_output_prefix: String,
-    /// When a batch is closed: by size or by interval, whichever comes first.
+    /// When a batch is closed: by size or by interval, whichever comes first. With dynamic
+    /// partitioning or format conversion the size is 128 MiB if it is not given.
     #[serde(default)]
     pub buffering: Buffering,
+    /// A batch for every value of the partition keys in `prefix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_partitioning: Option<DynamicPartitioning>,
+    /// Where the time of a record stands, for the timestamps in `prefix`; its arrival counts if
+    /// absent (beyond Firehose).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTimeSpec>,
+    /// A prefix of their own for records that come late (beyond Firehose).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
+    /// JSON records to Parquet or ORC files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format_conversion: Option<FormatConversion>,
+    /// Tells a catalog of partitions that are new (beyond Firehose).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_partitions: Option<AddPartitions>,
     /// How an object's bytes are compressed.
     #[serde(default)]
     pub compression: Compression,
@@ -99,6 +118,11 @@ impl S3Destination {
             prefix: String::new(),
             error_output_prefix: String::new(),
             buffering: Buffering::default(),
+            dynamic_partitioning: None,
+            event_time: None,
+            late: None,
+            format_conversion: None,
+            add_partitions: None,
             compression: Compression::default(),
             content_encoding: true,
             file_extension: None,

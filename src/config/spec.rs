@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     buffer,
-    config::s3::S3Destination,
+    config::{s3::S3Destination, transforms::TransformSpec},
     limits,
     sinks::s3::CredentialSource,
     units::{ByteSize, Secret, Span},
@@ -174,7 +174,7 @@ pub enum RoleArn {
 }
 
 /// One stream: one source, one journal, one or more destinations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamSpec {
     /// Where records come from.
@@ -235,7 +235,7 @@ pub struct Throughput {
 }
 
 /// One destination of a stream, with its own buffering, retries and pace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DestinationSpec {
     /// Name of the destination in metrics, logs and the ledger; `s3` if absent (of several, one). Renaming
@@ -244,29 +244,7 @@ pub struct DestinationSpec {
     pub name: Option<String>,
     /// Amazon S3, what speaks its API, or a local folder.
     pub s3: S3Destination,
-    /// What happens to a record on its way, in order.
+    /// What happens to a record on its way, in the order of the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transforms: Vec<TransformSpec>,
-}
-
-/// One transform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TransformSpec {
-    /// Puts a delimiter behind every record when an object is put together.
-    AppendDelimiter(Delimiter),
-}
-
-/// A delimiter: the text itself (`"\n"`, also spelled `\n` or `\\n`), or with `if_missing`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Delimiter {
-    Text(String),
-    Detailed {
-        /// The text itself.
-        delimiter: String,
-        /// Only behind records that do not end with it already.
-        #[serde(default)]
-        if_missing: bool,
-    },
 }

@@ -4,8 +4,16 @@ use serde_json::{Map, Value};
 
 use super::{
     ApiError,
+    convert::to_deserializer,
     prefix::{self, Expression},
     processing,
+};
+use crate::{
+    encode::{
+        rows::{OptionsError, RowReader, Unknown},
+        schema::{Column, HiveType, TableSchema},
+    },
+    transform::jq::Extraction,
 };
 
 /// Whether records are converted; an omitted `Enabled` means yes.
@@ -68,7 +76,7 @@ pub(super) fn check_conversion(document: &Map<String, Value>) -> Result<(), ApiE
             return refuse(&format!("SchemaConfiguration.{printed} must not be null or empty"));
         }
     }
-    Ok(())
+    check_deserializer(configuration)
 }
 
 /// The rules of DynamicPartitioningConfiguration.
@@ -124,7 +132,9 @@ fn check_query(document: &Map<String, Value>, in_prefix: &[&str]) -> Result<(), 
         };
     };
     let query = processing::parameter(extraction, "MetadataExtractionQuery").unwrap_or_default();
-    if object_keys(query).iter().any(|key| !in_prefix.contains(&key.as_str())) {
+    // A query that is none was refused before.
+    let keys = Extraction::new(query).ok().and_then(|query| query.keys()).unwrap_or_default();
+    if keys.iter().any(|key| !in_prefix.contains(&key.as_str())) {
         return refuse(
             "MetaDataExtraction JQ Query can't contain keys that are not present in the S3 Prefix \
              expression",
@@ -133,43 +143,18 @@ fn check_query(document: &Map<String, Value>, in_prefix: &[&str]) -> Result<(), 
     Ok(())
 }
 
-/// The keys of a jq object construction `{a: .x, "b": .y, c}`; none if it is something else.
-fn object_keys(query: &str) -> Vec<String> {
-    let inside = query.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    let key = |entry: &str| {
-        let key = split_outside(entry, ':').first().copied().unwrap_or_default();
-        key.trim().trim_matches('"').to_owned()
-    };
-    inside
-        .map(|inside| split_outside(inside, ','))
-        .unwrap_or_default()
-        .into_iter()
-        .map(key)
-        .filter(|key| !key.is_empty())
-        .collect()
-}
-
-/// Splits at a separator that stands outside of brackets and strings.
-fn split_outside(text: &str, separator: char) -> Vec<&str> {
-    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0i32);
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, letter) in text.char_indices() {
-        match letter {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            letter if letter == separator && depth == 0 => {
-                parts.push(&text[start..at]);
-                start = at + letter.len_utf8();
-            }
-            _ => {}
+/// Patterns of times that cannot be read. The columns are the table's and not known here, so
+/// nothing else can be told.
+fn check_deserializer(configuration: &Value) -> Result<(), ApiError> {
+    let input = to_deserializer(configuration);
+    let time = Column { name: "time".to_owned(), of: HiveType::Timestamp };
+    let schema = TableSchema { columns: vec![time], partition_keys: Vec::new() };
+    match RowReader::new(&schema, &input, Unknown::Drop) {
+        Err(error @ OptionsError::TimestampFormat { .. }) => {
+            refuse(&format!("Invalid deserializer option(s): {error}"))
         }
+        _ => Ok(()),
     }
-    parts.push(&text[start..]);
-    parts
 }
 
 fn refuse(message: &str) -> Result<(), ApiError> {

@@ -52,7 +52,9 @@ pub(super) fn update(stored: &Document, update: &Value) -> Result<Document, ApiE
     for (member, value) in update {
         match member.as_str() {
             "DataFormatConversionConfiguration" => merge_conversion(&mut merged, value),
-            "S3BackupDescription" => merge_members(&mut merged, &member, value),
+            "S3BackupDescription" | "DynamicPartitioningConfiguration" => {
+                merge_members(&mut merged, &member, value);
+            }
             _ => {
                 merged.insert(member, value);
             }
@@ -108,17 +110,17 @@ fn check_switches(stored: &Document, update: &Document) -> Result<(), ApiError> 
     }
 }
 
-/// The service's rules in their order, then what is not available here.
+/// The service's rules in their order, as far as it is known.
 fn check(document: &Document) -> Result<(), ApiError> {
     let partitioned = partitions(document);
     check_plain(document)?;
     check_conversion(document)?;
     processing::check(document, partitioned)?;
+    processing::check_parameters(document)?;
     check_partitioning(document)?;
     prefix::check(document, partitioned)?;
     check_time_zone(document)?;
-    check_backup(document)?;
-    check_available(document)
+    check_backup(document)
 }
 
 /// Rules of the members that every S3 document has.
@@ -186,23 +188,6 @@ fn check_backup(document: &Document) -> Result<(), ApiError> {
     }
     check_plain(backup)?;
     prefix::check(backup, false)
-}
-
-/// What the service would take and this build cannot do.
-fn check_available(document: &Document) -> Result<(), ApiError> {
-    if converts(document) {
-        return refuse(
-            "Data format conversion is not available here. Available: delivery without \
-             DataFormatConversionConfiguration, or with Enabled set to false.",
-        );
-    }
-    if partitions(document) {
-        return refuse(
-            "Dynamic Partitioning is not available here. Available: prefixes with the namespaces \
-             timestamp and firehose.",
-        );
-    }
-    processing::check_available(document)
 }
 
 /// Writes out the defaults of a document that passed the rules.

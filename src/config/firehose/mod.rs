@@ -3,7 +3,8 @@
 //!
 //! A request is first held against the model's constraints (`check`), then against the service's
 //! rules (`Hose::create`, `Hose::update` and the others). What the service would take and this
-//! build cannot do is refused with an InvalidArgumentException that names what is available.
+//! build cannot do (other destinations and sources) is refused with an InvalidArgumentException
+//! that names what is available.
 
 mod answers;
 mod constraints;

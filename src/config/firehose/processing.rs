@@ -6,12 +6,21 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::ApiError;
+use crate::{
+    config::delimiter,
+    limits,
+    transform::{deaggregation::delimiter_from_base64, jq::Extraction},
+};
 
 /// What a Lambda's ARN looks like: with or without a version or an alias.
 static LAMBDA_ARN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\Aarn:[^:]+:lambda:[a-zA-Z0-9-]+:[0-9]{12}:function:[a-zA-Z0-9_-]+(:(\$LATEST|[a-zA-Z0-9_-]+))?\z")
         .expect("a test compiles it")
 });
+
+/// What a Lambda processor takes, in the order in which the service stores it.
+const LAMBDA_PARAMETERS: [&str; 5] =
+    ["LambdaArn", "NumberOfRetries", "RoleArn", "BufferSizeInMBs", "BufferIntervalInSeconds"];
 
 /// The processors of a configuration.
 pub(super) fn processors(document: &Map<String, Value>) -> &[Value] {
@@ -89,27 +98,144 @@ fn check_lambda(processor: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What is not built here, once the service's own rules hold.
-pub(super) fn check_available(document: &Map<String, Value>) -> Result<(), ApiError> {
+/// The values of parameters, where processing is on. (The service may look at them in any case;
+/// what is off harms nobody.)
+pub(super) fn check_parameters(document: &Map<String, Value>) -> Result<(), ApiError> {
     if !enabled(document) {
         return Ok(());
     }
     for processor in processors(document) {
         let kind = processor["Type"].as_str().unwrap_or_default();
-        if kind != "AppendDelimiterToRecord" {
-            return refuse(&format!(
-                "The processor {kind} is not available here. Available: AppendDelimiterToRecord."
-            ));
-        }
-        let parameters = processor["Parameters"].as_array().map_or(&[][..], Vec::as_slice);
-        if let Some(other) = parameters.iter().find(|p| p["ParameterName"] != "Delimiter") {
-            let other = other["ParameterName"].as_str().unwrap_or_default();
-            return refuse(&format!(
-                "AppendDelimiterToRecord does not take the parameter {other}, only Delimiter."
-            ));
+        let known: &[&str] = match kind {
+            "Decompression" => &["CompressionFormat"],
+            "CloudWatchLogProcessing" => &["DataMessageExtraction"],
+            "RecordDeAggregation" => &["SubRecordType", "Delimiter"],
+            "Lambda" => &LAMBDA_PARAMETERS,
+            "MetadataExtraction" => &["MetadataExtractionQuery", "JsonParsingEngine"],
+            _ => &["Delimiter"],
+        };
+        check_known(kind, processor, known)?;
+        let one_of = |name, values| check_value(kind, processor, name, values);
+        match kind {
+            "Decompression" => one_of("CompressionFormat", &["GZIP"])?,
+            "CloudWatchLogProcessing" => {
+                one_of("DataMessageExtraction", &["true"])?;
+                if find(document, "Decompression").is_none() {
+                    return refuse(
+                        "The processor CloudWatchLogProcessing can only be present together with \
+                         the processor Decompression.",
+                    );
+                }
+            }
+            "RecordDeAggregation" => {
+                one_of("SubRecordType", &["JSON", "DELIMITED"])?;
+                check_delimiter(processor)?;
+            }
+            "Lambda" => check_lambda_numbers(processor)?,
+            "MetadataExtraction" => {
+                if parameter(processor, "JsonParsingEngine").is_some() {
+                    one_of("JsonParsingEngine", &["JQ-1.6"])?;
+                }
+                check_query(processor)?;
+            }
+            _ => check_appended(processor)?,
         }
     }
     Ok(())
+}
+
+fn check_known(kind: &str, processor: &Value, known: &[&str]) -> Result<(), ApiError> {
+    let parameters = processor["Parameters"].as_array().map_or(&[][..], Vec::as_slice);
+    let names = parameters.iter().filter_map(|parameter| parameter["ParameterName"].as_str());
+    match names.into_iter().find(|name| !known.contains(name)) {
+        Some(other) => {
+            let known = known.join(", ");
+            refuse(&format!("{kind} does not take the parameter {other}, only {known}."))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_value(
+    kind: &str,
+    processor: &Value,
+    name: &str,
+    values: &[&str],
+) -> Result<(), ApiError> {
+    match parameter(processor, name) {
+        Some(value) if values.contains(&value) => Ok(()),
+        Some(value) => refuse(&format!(
+            "Invalid {name} for the {kind} processor: {value}. Allowed: {}.",
+            values.join(", ")
+        )),
+        None => refuse(&format!("{name} is required when {kind} processor is used.")),
+    }
+}
+
+fn check_delimiter(processor: &Value) -> Result<(), ApiError> {
+    if parameter(processor, "SubRecordType") != Some("DELIMITED") {
+        return Ok(());
+    }
+    let Some(delimiter) = parameter(processor, "Delimiter") else {
+        return refuse("Delimiter is required when SubRecordType is DELIMITED.");
+    };
+    match delimiter_from_base64(delimiter) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            refuse(&format!("Invalid Delimiter for the RecordDeAggregation processor: {error}."))
+        }
+    }
+}
+
+fn check_appended(processor: &Value) -> Result<(), ApiError> {
+    let length = parameter(processor, "Delimiter").map_or(1, |text| delimiter::bytes(text).len());
+    if length > limits::DELIMITER_BYTES_MAX {
+        return refuse(&format!(
+            "Invalid Delimiter for the AppendDelimiterToRecord processor: it has {length} bytes, \
+             more than {}.",
+            limits::DELIMITER_BYTES_MAX
+        ));
+    }
+    Ok(())
+}
+
+fn check_lambda_numbers(processor: &Value) -> Result<(), ApiError> {
+    let invalid = |name: &str, value: &str, allowed: &str| {
+        refuse(&format!(
+            "Invalid {name} for the Lambda processor: {value}. Allowed: {allowed}."
+        ))
+    };
+    // Any number of retries passes with the service.
+    if let Some(value) = parameter(processor, "NumberOfRetries")
+        && value.parse::<u32>().is_err()
+    {
+        return invalid("NumberOfRetries", value, "whole numbers from 0");
+    }
+    for (name, range, allowed) in [
+        ("BufferSizeInMBs", 0.2..=3.0, "0.2 to 3"),
+        ("BufferIntervalInSeconds", 0.0..=900.0, "0 to 900"),
+    ] {
+        if let Some(value) = parameter(processor, name)
+            && !value.parse().is_ok_and(|number: f64| range.contains(&number))
+        {
+            return invalid(name, value, allowed);
+        }
+    }
+    Ok(())
+}
+
+fn check_query(processor: &Value) -> Result<(), ApiError> {
+    let Some(query) = parameter(processor, "MetadataExtractionQuery") else {
+        return refuse(
+            "MetadataExtractionQuery is required when MetadataExtraction processor is used.",
+        );
+    };
+    match Extraction::new(query) {
+        Ok(_) => Ok(()),
+        Err(error) => refuse(&format!(
+            "Invalid MetadataExtractionQuery for the MetadataExtraction processor: {error}."
+        )),
+    }
 }
 
 /// The configuration as it is stored: `Enabled` and `Processors` are there, and Lambda parameters
@@ -128,20 +254,15 @@ pub(super) fn materialise(configuration: Option<&Value>, role_arn: &str) -> Valu
 }
 
 fn complete_lambda(processor: &Value, role_arn: &str) -> Value {
-    let defaults = [
-        ("LambdaArn", ""),
-        ("NumberOfRetries", "3"),
-        ("RoleArn", role_arn),
-        ("BufferSizeInMBs", "1"),
-        ("BufferIntervalInSeconds", "60"),
-    ];
+    let defaults = ["", "3", role_arn, "1", "60"];
     let pair = |name: &str, value: &str| json!({"ParameterName": name, "ParameterValue": value});
-    let mut parameters: Vec<Value> = defaults
+    let mut parameters: Vec<Value> = LAMBDA_PARAMETERS
         .iter()
+        .zip(defaults)
         .map(|(name, default)| pair(name, parameter(processor, name).unwrap_or(default)))
         .collect();
     let given = processor["Parameters"].as_array().map_or(&[][..], Vec::as_slice);
-    let is_other = |p: &&Value| defaults.iter().all(|(name, _)| p["ParameterName"] != *name);
+    let is_other = |p: &&Value| LAMBDA_PARAMETERS.iter().all(|name| p["ParameterName"] != *name);
     parameters.extend(given.iter().filter(is_other).cloned());
     json!({"Type": "Lambda", "Parameters": parameters})
 }

@@ -87,6 +87,13 @@ impl<'a> Leaf<'a> {
         }
     }
 
+    /// The only key of an alternative that is told from the others by it, `sse_kms` of
+    /// `{sse_kms: key}`.
+    pub fn tag(&self) -> Option<&'a str> {
+        let only = self.properties().filter(|properties| properties.len() == 1)?;
+        only.keys().next().map(String::as_str).filter(|key| self.requires(key))
+    }
+
     pub fn is_mapping(&self) -> bool {
         self.is("object")
     }
@@ -149,7 +156,7 @@ pub(super) fn expected(leaves: &[Leaf]) -> String {
     }
     for leaf in leaves.iter().filter(|leaf| leaf.choices().next().is_none()) {
         match leaf.name() {
-            Some("a mapping") if !choices.is_empty() => {
+            Some("a mapping") if !choices.is_empty() && leaf.required().next().is_some() => {
                 let keys = leaf.required().map(|key| format!("{key}: …")).collect::<Vec<_>>();
                 names.push(keys.join(", "));
             }
@@ -217,7 +224,10 @@ fn in_range(number: &serde_json::Number, leaf: &Leaf) -> Result<(), Wrong> {
     if let Some(minimum) = leaf.0["minimum"].as_f64().filter(|minimum| value < *minimum) {
         return wrong(format!("must be at least {minimum}"));
     }
-    if let Some(maximum) = leaf.0["maximum"].as_f64().filter(|maximum| value > *maximum) {
+    // The generated schema has no bound where the format alone says it.
+    let width = (leaf.0["format"] == "uint32").then_some(f64::from(u32::MAX));
+    let maximum = leaf.0["maximum"].as_f64().or(width);
+    if let Some(maximum) = maximum.filter(|maximum| value > *maximum) {
         return wrong(format!("must be at most {maximum}"));
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! what a schema cannot say. The schema is the one that editors use, so both agree.
 
 mod check;
+mod defaults;
 mod expand;
 mod leaf;
 mod problem;
@@ -36,7 +37,8 @@ pub fn parse(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, Vec<Problem>> {
-    let (config, mut found) = typed::<Config>(path, text, &schema(), lookup)?;
+    let (mut config, mut found) = typed::<Config>(path, text, &schema(), lookup)?;
+    defaults::complete(&mut config, &found.places);
     check::config(&config, &mut found);
     found.into_result(path, config)
 }

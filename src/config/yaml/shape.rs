@@ -85,6 +85,8 @@ pub(super) struct Walk<'a> {
 /// An object's keys, and those of what encloses it: to say where a misplaced key belongs.
 struct Level<'a> {
     properties: Option<&'a Map<String, Value>>,
+    /// The keys of all alternatives where each has one of its own, and one is to be chosen.
+    tags: Vec<&'a str>,
     /// The keys that are there.
     given: HashSet<&'a str>,
     up: Option<&'a Level<'a>>,
@@ -97,7 +99,8 @@ impl<'a> Walk<'a> {
 
     /// Walks the whole document.
     pub fn document(&mut self, root: &Node) -> Value {
-        let top = Level { properties: None, given: HashSet::new(), up: None };
+        let top =
+            Level { properties: None, tags: Vec::new(), given: HashSet::new(), up: None };
         self.value(root, self.schema, "", &top)
             .unwrap_or_else(|| leaf::placeholder(self.schema, self.schema))
     }
@@ -121,7 +124,13 @@ impl<'a> Walk<'a> {
                 None => self.wrong_kind(node.mark, &leaves, path, "a list"),
             },
             Body::Map(entries) => match choose(entries, &leaves) {
-                Some(leaf) => Some(self.object(entries, node.mark, leaf, path, up)),
+                Some(leaf) => {
+                    let tags = tags(&leaves);
+                    if self.is_untagged(entries, node.mark, &tags, path) {
+                        return None;
+                    }
+                    Some(self.object(entries, node.mark, (leaf, tags), path, up))
+                }
                 None => self.wrong_kind(node.mark, &leaves, path, "a mapping"),
             },
         }
@@ -174,16 +183,34 @@ impl<'a> Walk<'a> {
         Value::Array(values)
     }
 
+    /// Reports a mapping that must have one of several keys and has none of them.
+    fn is_untagged(&mut self, entries: &[Entry], at: Mark, tags: &[&str], path: &str) -> bool {
+        if tags.is_empty() || entries.iter().any(|entry| tags.contains(&entry.key.as_str())) {
+            return false;
+        }
+        let known = || format!("known here: {}", tags.join(", "));
+        let Some(entry) = entries.first() else {
+            self.report(path, at, "is empty".into(), Some(known()));
+            return true;
+        };
+        let meant = nearest(&entry.key, tags.iter().copied());
+        let help = meant.map_or_else(known, |name| format!("did you mean {name:?}?"));
+        let inner = join(path, &entry.key);
+        self.report(&inner, entry.mark, format!("unknown key {:?}", entry.key), Some(help));
+        self.places.broken.insert(path.to_owned());
+        true
+    }
+
     fn object(
         &mut self,
         entries: &[Entry],
         at: Mark,
-        leaf: Leaf<'a>,
+        (leaf, tags): (Leaf<'a>, Vec<&'a str>),
         path: &str,
         up: &Level,
     ) -> Value {
         let given = entries.iter().map(|entry| entry.key.as_str()).collect();
-        let level = Level { properties: leaf.properties(), given, up: Some(up) };
+        let level = Level { properties: leaf.properties(), tags, given, up: Some(up) };
         let mut answer = Map::new();
         let mut seen: HashMap<&str, Mark> = HashMap::new();
         for entry in entries {
@@ -244,6 +271,11 @@ impl<'a> Walk<'a> {
     }
 
     fn unknown_key(&mut self, entry: &Entry, inner: &str, path: &str, level: &Level) {
+        if level.tags.contains(&entry.key.as_str()) {
+            let message = format!("{:?} cannot stand beside another one", entry.key);
+            let help = format!("only one of {} goes here", level.tags.join(", "));
+            return self.report(inner, entry.mark, message, Some(help));
+        }
         let known = level.properties;
         let names = || known.into_iter().flat_map(|known| known.keys().map(String::as_str));
         let only = names().next().filter(|_| known.is_some_and(|known| known.len() == 1));
@@ -282,6 +314,13 @@ impl<'a> Walk<'a> {
         }
         None
     }
+}
+
+/// The keys that tell several alternatives apart; none where they are told apart otherwise.
+fn tags<'a>(leaves: &[Leaf<'a>]) -> Vec<&'a str> {
+    let mappings = leaves.iter().filter(|leaf| leaf.is_mapping());
+    let tags: Option<Vec<&str>> = mappings.map(Leaf::tag).collect();
+    tags.filter(|tags| tags.len() > 1).unwrap_or_default()
 }
 
 /// The alternative that a mapping is meant to be: by its only key where the alternatives are

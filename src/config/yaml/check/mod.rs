@@ -1,17 +1,23 @@
 //! What a schema cannot say: ranges with units, what must go together, files that must be there.
 
 mod api;
+mod conversion;
+mod partitioning;
 mod s3;
+mod transforms;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
+    sync::LazyLock,
 };
+
+use regex::Regex;
 
 use super::{Found, problem::join};
 use crate::{
     buffer::{self, Durability},
-    config::{Config, DestinationSpec, JournalKey, StreamSpec, Throughput, TransformSpec},
+    config::{Config, DestinationSpec, JournalKey, StreamSpec, Throughput},
     limits,
     sinks::s3::CredentialSource,
     units::{ByteSize, Secret, Span},
@@ -123,15 +129,9 @@ fn destination(path: &str, destination: &DestinationSpec, found: &mut Found) {
         found.add(&at, format!("{shown} is no name for a destination: {why}"), None);
     }
     s3::destination(&join(path, "s3"), &destination.s3, found);
-    for (index, transform) in destination.transforms.iter().enumerate() {
-        let TransformSpec::AppendDelimiter(spec) = transform;
-        let at = join(&format!("{path}.transforms[{index}]"), "append_delimiter");
-        if index > 0 {
-            found.add(&at, "stands twice: one per destination", None);
-        }
-        let (bytes, _) = spec.bytes();
-        delimiter_bytes(&at, &bytes, found);
-    }
+    transforms::list(path, destination, found);
+    partitioning::destination(path, destination, found);
+    conversion::destination(&join(path, "s3"), &destination.s3, found);
 }
 
 fn delimiter_bytes(path: &str, bytes: &[u8], found: &mut Found) {
@@ -160,6 +160,26 @@ fn size(path: &str, value: ByteSize, min: u64, max: u64, found: &mut Found) {
         found.add(path, format!("must be at least {}, not {value}", ByteSize(min)), None);
     } else if value.0 > max {
         found.add(path, format!("must be at most {}, not {value}", ByteSize(max)), None);
+    }
+}
+
+/// What a piece that checks itself says of a text. Such words may quote it: what came from the
+/// environment is not repeated.
+fn quoting(path: &str, message: impl ToString, otherwise: &str, found: &mut Found) {
+    match found.places.is_from_environment(path) {
+        true => found.add(path, otherwise, None),
+        false => found.add(path, message.to_string(), None),
+    }
+}
+
+fn role(path: &str, role: Option<&str>, found: &mut Found) {
+    static ROLE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\Aarn:[^:]*:iam::[0-9]{12}:role/[a-zA-Z_0-9+=,.@/-]{1,512}\z")
+            .expect("a test compiles it")
+    });
+    if role.is_some_and(|role| !ROLE.is_match(role)) {
+        let help = Some("write it like arn:aws:iam::123456789012:role/name");
+        found.add(path, "is no ARN of a role", help);
     }
 }
 

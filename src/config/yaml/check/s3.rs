@@ -8,7 +8,7 @@ use crate::{
         yaml::{Found, problem::join},
     },
     limits,
-    partition::{KeyNaming, KeyOptions, Setting},
+    partition::{KeyNaming, KeyOptions, PrefixError, Setting},
     sinks::s3::Encryption,
 };
 
@@ -74,7 +74,11 @@ fn check_prefixes(path: &str, keys: &KeyOptions, found: &mut Found) {
             _ if found.places.is_from_environment(&at) => {
                 found.add(&at, "is no valid prefix", None)
             }
-            _ => found.add(&at, error.to_string(), None),
+            _ => {
+                let help = matches!(error, PrefixError::DynamicPartitioning)
+                    .then_some("set dynamic_partitioning: {enabled: true}");
+                found.add(&at, error.to_string(), help);
+            }
         }
     }
 }

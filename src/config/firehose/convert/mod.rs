@@ -1,25 +1,30 @@
 //! Between a `Hose` and the `StreamSpec` that the daemon runs.
 
+mod processors;
+mod serdes;
+
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
 use super::{
     Encryption as HoseEncryption, Hose, HoseContext, Origin, Status, StreamType,
-    destination::Document, processing,
+    destination::Document,
 };
 use crate::{
     batch::Buffering,
     buffer,
     config::{
-        Backup, BackupMode, Delimiter, DestinationSpec, S3Destination, SourceSpec, StreamSpec,
-        TransformSpec,
+        Backup, BackupMode, DestinationSpec, DynamicPartitioning, S3Destination, SourceSpec,
+        StreamSpec,
     },
     encode::Compression,
     limits::MIB,
     sinks::s3::Encryption,
     units::{ByteSize, Span},
 };
+
+pub(super) use serdes::to_deserializer;
 
 impl Hose {
     /// What the daemon runs of a stream made by the API. For a stream of the configuration file
@@ -35,7 +40,7 @@ impl Hose {
             destinations: vec![DestinationSpec {
                 name: None,
                 s3: to_s3(&self.destination),
-                transforms: to_transforms(&self.destination),
+                transforms: processors::to_transforms(&self.destination),
             }],
             version_id: self.version_id,
         }
@@ -93,6 +98,11 @@ fn to_s3(document: &Document) -> S3Destination {
             "Enabled" => BackupMode::Enabled,
             _ => BackupMode::Disabled,
         },
+        dynamic_partitioning: document
+            .get("DynamicPartitioningConfiguration")
+            .and_then(Value::as_object)
+            .map(to_partitioning),
+        format_conversion: serdes::to_conversion(document),
         s3_backup: document.get("S3BackupDescription").and_then(Value::as_object).map(to_backup),
         ..S3Destination::to_bucket(to_bucket(document))
     }
@@ -128,6 +138,21 @@ fn to_buffering(document: &Document) -> Buffering {
     }
 }
 
+fn to_partitioning(configuration: &Document) -> DynamicPartitioning {
+    let retry = configuration.get("RetryOptions").and_then(|r| r["DurationInSeconds"].as_u64());
+    let default = DynamicPartitioning::default();
+    DynamicPartitioning {
+        enabled: configuration.get("Enabled").and_then(Value::as_bool).unwrap_or(false),
+        retry_duration: retry.map_or(default.retry_duration, |s| Span(Duration::from_secs(s))),
+        ..default
+    }
+}
+
+/// Whole seconds, rounded up: what the API has for times.
+fn seconds(span: Span) -> u64 {
+    span.0.as_secs() + u64::from(span.0.subsec_nanos() > 0)
+}
+
 fn to_compression(document: &Document) -> Compression {
     match text(document, "CompressionFormat") {
         "GZIP" => Compression::Gzip,
@@ -146,18 +171,6 @@ fn to_encryption(document: &Document) -> Encryption {
     }
 }
 
-fn to_transforms(document: &Document) -> Vec<TransformSpec> {
-    if !processing::enabled(document) {
-        return Vec::new();
-    }
-    let processors = processing::processors(document).iter();
-    processors
-        .filter(|processor| processor["Type"] == "AppendDelimiterToRecord")
-        .map(|processor| processing::parameter(processor, "Delimiter").unwrap_or("\n").to_owned())
-        .map(|delimiter| TransformSpec::AppendDelimiter(Delimiter::Text(delimiter)))
-        .collect()
-}
-
 fn from_destination(spec: &DestinationSpec) -> Document {
     let s3 = &spec.s3;
     let mut document = plain(Plain {
@@ -172,7 +185,8 @@ fn from_destination(spec: &DestinationSpec) -> Document {
     let mut set = |member: &str, value: Value| {
         document.insert(member.to_owned(), value);
     };
-    set("ProcessingConfiguration", from_transforms(&spec.transforms));
+    let processing = processors::from_transforms(&spec.transforms, s3.role_arn.as_deref());
+    set("ProcessingConfiguration", processing);
     let enabled = s3.s3_backup_mode == BackupMode::Enabled;
     set("S3BackupMode", json!(if enabled { "Enabled" } else { "Disabled" }));
     if let Some(backup) = &s3.s3_backup {
@@ -187,7 +201,13 @@ fn from_destination(spec: &DestinationSpec) -> Document {
         });
         set("S3BackupDescription", Value::Object(described));
     }
-    set("DataFormatConversionConfiguration", json!({"Enabled": false}));
+    set("DataFormatConversionConfiguration", serdes::from_conversion(s3));
+    if let Some(partitioning) = &s3.dynamic_partitioning {
+        let retry = json!({"DurationInSeconds": seconds(partitioning.retry_duration)});
+        let enabled = partitioning.enabled;
+        let partitioning = json!({"RetryOptions": retry, "Enabled": enabled});
+        set("DynamicPartitioningConfiguration", partitioning);
+    }
     if let Some(extension) = &s3.file_extension {
         set("FileExtension", json!(extension));
     }
@@ -222,12 +242,11 @@ fn plain(given: Plain<'_>) -> Document {
     if !given.error_output_prefix.is_empty() {
         set("ErrorOutputPrefix", json!(given.error_output_prefix));
     }
-    let interval = given.buffering.interval.0;
     set(
         "BufferingHints",
         json!({
             "SizeInMBs": given.buffering.size.0.div_ceil(MIB).max(1),
-            "IntervalInSeconds": interval.as_secs() + u64::from(interval.subsec_nanos() > 0),
+            "IntervalInSeconds": seconds(given.buffering.interval),
         }),
     );
     set("CompressionFormat", json!(compression_format(given.compression)));
@@ -269,20 +288,4 @@ fn bucket_arn(bucket: &str) -> String {
         .map(|c| if allowed(c) { c } else { '-' })
         .collect();
     format!("arn:aws:s3:::{name}")
-}
-
-fn from_transforms(transforms: &[TransformSpec]) -> Value {
-    let processor = |transform: &TransformSpec| {
-        let TransformSpec::AppendDelimiter(
-            Delimiter::Text(delimiter) | Delimiter::Detailed { delimiter, .. },
-        ) = transform;
-        // As templates write it: a parameter's value is never blank.
-        let delimiter = delimiter.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
-        let value = json!([{"ParameterName": "Delimiter", "ParameterValue": delimiter}]);
-        json!({"Type": "AppendDelimiterToRecord", "Parameters": value})
-    };
-    json!({
-        "Enabled": !transforms.is_empty(),
-        "Processors": transforms.iter().map(processor).collect::<Vec<_>>(),
-    })
 }
