@@ -54,6 +54,8 @@ struct State {
     /// Members that stay without a column although they were observed, for they have always been
     /// null. They may get a type at any time, but not every batch needs reading twice for them.
     idle: HashSet<String>,
+    /// The same of values that fit no column however it is widened.
+    has_stubborn_values: bool,
 }
 
 impl Inferred {
@@ -65,18 +67,20 @@ impl Inferred {
         store: InferStore,
         plan: Option<Plan>,
     ) -> Self {
-        let state = State { store, plan: plan.map(Arc::new), idle: HashSet::new() };
+        let plan = plan.map(Arc::new);
+        let state = State { store, plan, idle: HashSet::new(), has_stubborn_values: false };
         Self { parts, inference, evolves, is_watchful, state: Mutex::new(state) }
     }
 
     fn pass(&self, batch: &RawBatch) -> io::Result<Pass> {
-        let (plan, idle) = {
+        let (plan, idle, has_stubborn_values) = {
             let state = self.state.lock();
-            (state.plan.clone(), state.idle.clone())
+            (state.plan.clone(), state.idle.clone(), state.has_stubborn_values)
         };
         let mut whole = None;
         if let Some(plan) = plan.as_ref().filter(|_| !self.evolves || !self.is_watchful) {
-            let news = News { evolves: self.evolves, is_full: is_full(&plan.schema), idle: &idle };
+            let is_full = is_full(&plan.schema);
+            let news = News { evolves: self.evolves, is_full, idle: &idle, has_stubborn_values };
             let pass = plan.run(batch, |reader, unfit| news.are_in_reader(reader, unfit))?;
             match pass {
                 Some(pass) if !news.may_be_in(&pass) => return Ok(pass),
@@ -132,6 +136,7 @@ impl Inferred {
     /// Remembers the members that still have no column.
     fn noted(&self, pass: Pass) -> Pass {
         let mut state = self.state.lock();
+        state.has_stubborn_values |= has_misfits(&pass.unfit);
         for name in pass.unknown.keys() {
             if state.idle.len() >= limits::UNKNOWN_NAMES_LOGGED {
                 break;
@@ -183,13 +188,15 @@ struct News<'a> {
     evolves: bool,
     is_full: bool,
     idle: &'a HashSet<String>,
+    has_stubborn_values: bool,
 }
 
 impl News<'_> {
     /// Whether the rest of the batch need not be read before it is observed.
     fn are_in_reader(&self, reader: &RowReader, unfit: &[(u64, Failure)]) -> bool {
-        self.evolves && !self.is_full && self.has_new_names(&reader.unknown())
-            || self.evolves && has_misfits(unfit)
+        let has_new_misfits = !self.has_stubborn_values && has_misfits(unfit);
+        let has_new_names = || !self.is_full && self.has_new_names(&reader.unknown());
+        self.evolves && (has_new_misfits || has_new_names())
     }
 
     /// Whether the batch should be observed although it has been read.
