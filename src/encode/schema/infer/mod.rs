@@ -25,7 +25,7 @@ mod names;
 mod observe;
 mod seen;
 #[cfg(test)]
-mod tests;
+pub(in crate::encode) mod tests;
 
 use std::collections::{HashMap, HashSet};
 
@@ -88,11 +88,6 @@ impl Inference {
     /// something else.
     pub fn observe(&self, record: &[u8]) -> Option<Observed> {
         look_at(record, &self.names, self.is_lenient)
-    }
-
-    /// The same of a record that could not be read: no text in it counts as a number.
-    pub fn observe_failed(&self, record: &[u8]) -> Option<Observed> {
-        look_at(record, &self.names, false)
     }
 
     /// A schema that holds `old` and what was observed; `None` if that is `old`. New columns and
