@@ -2,6 +2,7 @@
 
 mod ddl;
 mod error;
+mod glue;
 mod tokens;
 mod types;
 
@@ -14,7 +15,10 @@ use arrow_schema::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema,
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use self::error::{Place, SchemaError};
+pub use self::{
+    error::{Place, SchemaError},
+    glue::{GlueCatalog, cached_table},
+};
 use crate::{fault::Fault, limits};
 
 /// A type of Hive, as the Glue Data Catalog has them (`uniontype` is not among them).
