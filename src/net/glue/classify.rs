@@ -33,11 +33,13 @@ pub(super) fn refusal(action: &str, answer: &Answer) -> Fault {
 
 /// Code, and whether it passes by itself.
 fn meaning(action: &str, name: &str, status: u16, said: &str) -> (&'static str, bool) {
-    let version = action == "GetTableVersion" && said.to_lowercase().contains("version");
+    let version = action == "GetTableVersion";
     match name.strip_suffix("Exception").unwrap_or(name) {
-        "EntityNotFound" | "InvalidInput" if version => {
+        // The table is named alike where it is missing; only the text tells which of them it is.
+        "EntityNotFound" if version && said.to_lowercase().contains("version") => {
             ("DataFormatConversion.InvalidVersionId", false)
         }
+        "InvalidInput" if version => ("DataFormatConversion.InvalidVersionId", false),
         "EntityNotFound" => ("DataFormatConversion.EntityNotFound", false),
         "InvalidInput" | "Validation" => ("DataFormatConversion.InvalidInput", false),
         "AlreadyExists" => (ALREADY_EXISTS, false),

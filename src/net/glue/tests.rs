@@ -134,6 +134,7 @@ async fn faults_have_firehoses_codes() {
         (429, "Unheard", None, "DataFormatConversion.ThrottledByGlue", true),
         (403, "Unheard", None, "DataFormatConversion.AccessDenied", false),
         (400, "EntityNotFoundException", Some("9"), "DataFormatConversion.EntityNotFound", false),
+        (400, "InvalidInputException", Some("x"), "DataFormatConversion.InvalidVersionId", false),
         (
             418,
             "Unheard",
