@@ -3,6 +3,8 @@
 mod ddl;
 mod error;
 mod glue;
+pub mod infer;
+mod store;
 mod tokens;
 mod types;
 
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     error::{Place, SchemaError},
     glue::{GlueCatalog, cached_table},
+    store::{InferStore, StoreError},
 };
 use crate::{fault::Fault, limits};
 
