@@ -1,5 +1,8 @@
 //! Compression of pages, in buffers that are kept from page to page.
 
+use std::mem;
+
+use bytes::Bytes;
 use libdeflater::{CompressionLvl, Compressor};
 use parquet::{
     basic::{Compression as Codec, GzipLevel, ZstdLevel},
@@ -18,6 +21,8 @@ const GZIP_LEVEL: i32 = 4;
 pub(super) struct PageCodec {
     codec: Inner,
     room: Vec<u8>,
+    /// The room while a page that came out of it is held.
+    whole: Bytes,
 }
 
 enum Inner {
@@ -48,29 +53,37 @@ impl PageCodec {
             }
             Compression::Zstd => Inner::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
         };
-        Ok(Self { codec, room: Vec::new() })
+        Ok(Self { codec, room: Vec::new(), whole: Bytes::new() })
     }
 
-    /// A page's bytes as they stand in the file.
-    pub fn compress<'a>(&'a mut self, page: &'a [u8]) -> Result<&'a [u8]> {
+    /// A page's bytes as they stand in the file. What comes out goes back by `keep`.
+    pub fn compress(&mut self, page: &Bytes) -> Result<Bytes> {
         let most = match &mut self.codec {
-            Inner::Uncompressed => return Ok(page),
+            Inner::Uncompressed => return Ok(page.clone()),
             Inner::Snappy(_) => snap::raw::max_compress_len(page.len()),
             Inner::Gzip(gzip) => gzip.gzip_compress_bound(page.len()),
             Inner::Zstd(_) => zstd::zstd_safe::compress_bound(page.len()),
         };
-        if self.room.len() < most {
-            self.room.resize(most, 0);
+        let mut room = mem::take(&mut self.room);
+        if room.len() < most {
+            room.resize(most, 0);
         }
-        let room = &mut self.room[..];
         let length = match &mut self.codec {
             Inner::Uncompressed => 0,
-            Inner::Snappy(snappy) => snappy.compress(page, room)?,
+            Inner::Snappy(snappy) => snappy.compress(page, &mut room)?,
             Inner::Gzip(gzip) => gzip
-                .gzip_compress(page, room)
+                .gzip_compress(page, &mut room)
                 .map_err(|error| ParquetError::External(Box::new(error)))?,
-            Inner::Zstd(zstd) => zstd.compress_to_buffer(page, room)?,
+            Inner::Zstd(zstd) => zstd.compress_to_buffer(page, &mut room[..])?,
         };
-        Ok(&self.room[..length])
+        let whole = Bytes::from(room);
+        let packed = whole.slice(..length);
+        self.whole = whole;
+        Ok(packed)
+    }
+
+    /// Takes the room of the last page back, once nobody holds what came out.
+    pub fn keep(&mut self) {
+        self.room = Vec::from(mem::take(&mut self.whole));
     }
 }

@@ -7,12 +7,13 @@
 //! | `writer.rs` | rows to chunks, chunks to row groups, row groups to a file |
 //! | `plain.rs` | a column's chunk as Firehose's defaults ask for it: plain pages |
 //! | `levels.rs`, `values.rs`, `bounds.rs` | what such a page holds, from Arrow's arrays |
-//! | `runs.rs`, `codec.rs` | levels to runs, pages to compressed ones |
+//! | `runs.rs`, `codec.rs`, `pages.rs` | levels to runs, pages to compressed ones that wait |
 //! | `timestamps.rs` | timestamps with dictionaries or in the second version's pages |
 
 mod bounds;
 mod codec;
 mod levels;
+mod pages;
 mod plain;
 mod properties;
 mod runs;

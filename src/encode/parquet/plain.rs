@@ -5,6 +5,8 @@
 //! could do this too, at about twice the CPU: most of the difference is memory that is got and
 //! given back with every page, which is kept here.
 
+use std::mem;
+
 use arrow_array::ArrayRef;
 use bytes::Bytes;
 use parquet::{
@@ -30,6 +32,7 @@ use super::{
     bounds::{Bounds, nulls_alone},
     codec::PageCodec,
     levels::levels,
+    pages::Pages,
     runs,
     schema::Step,
     values::Values,
@@ -38,6 +41,9 @@ use super::{
 /// Rows after which a page is closed even if it is small: parquet-mr's bound too
 /// (parquet.page.row.count.limit). Larger ones make the page index useless.
 const PAGE_ROWS: usize = 20_000;
+
+/// More than a page's header takes: some ten small numbers.
+const HEADER_BYTES: usize = 64;
 
 /// What all leaves share while pages are closed.
 pub(super) struct Press {
@@ -58,7 +64,7 @@ pub(super) struct PlainColumn {
     column: ColumnDescPtr,
     unit: TimestampUnit,
     open: OpenPage,
-    closed: TrackedWrite<Vec<u8>>,
+    closed: Pages,
     totals: Totals,
     column_index: ColumnIndexBuilder,
     offset_index: OffsetIndexBuilder,
@@ -100,7 +106,7 @@ impl PlainColumn {
                 rows: 0,
                 bounds: None,
             },
-            closed: TrackedWrite::new(Vec::new()),
+            closed: Pages::default(),
             totals: Totals::default(),
             column_index,
             offset_index: OffsetIndexBuilder::new(),
@@ -144,13 +150,17 @@ impl PlainColumn {
     fn close_page(&mut self, press: &mut Press) -> Result<()> {
         let open = &mut self.open;
         let (levels, nulls) = (open.definition.len(), open.definition.len() - open.present);
-        let page = &mut press.page;
+        let mut page = mem::take(&mut press.page);
         page.clear();
-        runs::append(&open.repetition, self.column.max_rep_level(), page);
-        runs::append(&open.definition, self.column.max_def_level(), page);
-        open.values.drain_to(page);
+        runs::append(&open.repetition, self.column.max_rep_level(), &mut page);
+        runs::append(&open.definition, self.column.max_def_level(), &mut page);
+        open.values.drain_to(&mut page);
+        let page = Bytes::from(page);
+        let packed = press.codec.compress(&page)?;
+        let offset = self.closed.len_bytes();
+        let mut room = TrackedWrite::new(Vec::with_capacity(packed.len() + HEADER_BYTES));
         let data = Page::DataPage {
-            buf: Bytes::copy_from_slice(press.codec.compress(page)?),
+            buf: packed,
             num_values: levels as u32,
             encoding: Encoding::PLAIN,
             def_level_encoding: Encoding::RLE,
@@ -158,9 +168,12 @@ impl PlainColumn {
             statistics: None,
         };
         let data = CompressedPage::new(data, page.len());
-        let written = SerializedPageWriter::new(&mut self.closed).write_page(data)?;
+        let written = SerializedPageWriter::new(&mut room).write_page(data)?;
+        self.closed.push(room.into_inner()?.into());
+        press.codec.keep();
+        press.page = page.into();
         let size = written.compressed_size as i32;
-        self.offset_index.append_offset_and_size(written.offset as i64, size);
+        self.offset_index.append_offset_and_size(offset as i64, size);
         self.offset_index.append_row_count(open.rows as i64);
         let totals = &mut self.totals;
         totals.uncompressed_bytes += written.uncompressed_size as u64;
@@ -195,7 +208,7 @@ impl PlainColumn {
         }
     }
 
-    pub fn close(mut self, press: &mut Press) -> Result<(Bytes, ColumnCloseResult)> {
+    pub fn close(mut self, press: &mut Press) -> Result<(Pages, ColumnCloseResult)> {
         if !self.open.definition.is_empty() || self.open.rows > 0 {
             self.close_page(press)?;
         }
@@ -215,7 +228,7 @@ impl PlainColumn {
             column_index,
             offset_index: Some(self.offset_index.build()),
         };
-        Ok((self.closed.into_inner()?.into(), closed))
+        Ok((self.closed, closed))
     }
 
     fn metadata(&mut self, named: Codec) -> Result<ColumnChunkMetaData> {

@@ -178,6 +178,7 @@ impl Writer {
     }
 
     fn close_row_group(&mut self) -> Result<(), WriteError> {
+        self.file.inner_mut().reserve(self.open_bytes);
         let mut group = self.file.next_row_group()?;
         for chunk in mem::take(&mut self.open) {
             chunk.append_to(&mut group, &mut self.press)?;
@@ -218,12 +219,18 @@ impl Chunk {
         group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
         press: &mut Press,
     ) -> Result<(), WriteError> {
-        let (pages, closed) = match self {
-            Self::Arrow(writer) => return Ok(writer.close()?.append_to_row_group(group)?),
-            Self::Plain(column) => column.close(press)?,
-            Self::Timestamp(column) => column.close()?,
-        };
-        Ok(group.append_column(&pages, closed)?)
+        match self {
+            Self::Arrow(writer) => writer.close()?.append_to_row_group(group)?,
+            Self::Plain(column) => {
+                let (pages, closed) = column.close(press)?;
+                group.append_column(&pages, closed)?;
+            }
+            Self::Timestamp(column) => {
+                let (pages, closed) = column.close()?;
+                group.append_column(&pages, closed)?;
+            }
+        }
+        Ok(())
     }
 }
 
