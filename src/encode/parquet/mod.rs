@@ -4,13 +4,22 @@
 //! |---|---|
 //! | `schema.rs` | Hive's types as Parquet's, and the leaves among them |
 //! | `properties.rs` | the options below in the words of the `parquet` crate |
-//! | `writer.rs` | rows to pages, pages to row groups, row groups to a file |
-//! | `timestamps.rs`, `levels.rs` | the columns that Arrow's own writer does not know |
+//! | `writer.rs` | rows to chunks, chunks to row groups, row groups to a file |
+//! | `plain.rs` | a column's chunk as Firehose's defaults ask for it: plain pages |
+//! | `levels.rs`, `values.rs`, `bounds.rs` | what such a page holds, from Arrow's arrays |
+//! | `runs.rs`, `codec.rs`, `pages.rs` | levels to runs, pages to compressed ones that wait |
+//! | `timestamps.rs` | timestamps with dictionaries or in the second version's pages |
 
+mod bounds;
+mod codec;
 mod levels;
+mod pages;
+mod plain;
 mod properties;
+mod runs;
 mod schema;
 mod timestamps;
+mod values;
 mod writer;
 
 #[cfg(test)]
