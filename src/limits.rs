@@ -158,6 +158,46 @@ pub const GZIP_BUFFERS: usize = 4;
 /// Block of the Snappy containers: what snappy-java's streams cut the data into, so that a reader
 /// sees the same layout.
 pub const SNAPPY_BLOCK_BYTES: usize = 32 * KIB as usize;
+/// Names of members without a column that a reader of rows remembers and counts. They come from
+/// the records, so they are bounded; more of them tell nobody anything.
+pub const ROWS_UNKNOWN_NAMES: usize = 1000;
+/// Longest such name, in bytes. A longer one is still read, only not remembered.
+pub const ROWS_KEY_BYTES_REMEMBERED: usize = 512;
+/// Bytes of records whose rows are collected at a time. Offsets of text and lists have 32 bits, and
+/// a record's text may grow by half when its case is folded.
+pub const ROWS_INPUT_BYTES_MAX: usize = GIB as usize;
+/// Values that a small record may unfold into (a struct in a list takes all its fields, however
+/// short it is written), and the factor from which on a large one's size decides.
+pub const ROWS_VALUES_MIN: usize = 1 << 20;
+pub const ROWS_VALUES_PER_BYTE: usize = 4;
+/// Deepest nesting of a column's type.
+pub const ROWS_TYPE_DEPTH_MAX: usize = 64;
+
+/// Longest text of one column's type: Glue's own limit (API reference, Column).
+pub const SCHEMA_TYPE_BYTES_MAX: usize = 131_072;
+/// Longest DDL. Tables with thousands of columns stay far below.
+pub const SCHEMA_DDL_BYTES_MAX: usize = MIB as usize;
+/// Arrays, maps and structs inside of each other, in types that are given and in those inferred.
+/// Types are walked by recursion, and nobody can query what lies deeper.
+pub const SCHEMA_DEPTH_MAX: usize = 32;
+/// Columns and fields of structs of one schema, all together. Each costs the writers a buffer.
+pub const SCHEMA_FIELDS_MAX: usize = 10_000;
+/// Longest name of a column, in characters (Glue API reference, Column).
+pub const COLUMN_NAME_CHARS_MAX: usize = 255;
+/// Columns that are inferred from records. Records whose members are data rather than names would
+/// otherwise make a column of every one of them.
+pub const INFERRED_COLUMNS_MAX: usize = 2_000;
+/// Distinct members up to which an inferred object is a struct; with more it is a map. Types with
+/// more fields than that exist, but they are written by hand and can be given.
+pub const INFERRED_FIELDS_MAX: usize = 200;
+/// Versions of an inferred schema that are kept, for those who want to know what came when.
+pub const INFERRED_VERSIONS_KEPT: usize = 20;
+/// Rows that are handed to a columnar writer at a time, and their bytes. More costs memory, less
+/// costs calls.
+pub const COLUMNAR_ROWS: usize = 8_192;
+pub const COLUMNAR_BYTES: usize = 4 * MIB as usize;
+/// Names of members without a column that are remembered as logged, per destination.
+pub const UNKNOWN_NAMES_LOGGED: usize = 1_000;
 
 // ------------------------------------------------------------------------------------- delivery
 
@@ -232,6 +272,24 @@ pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest such time; service managers give up long before.
 pub const SHUTDOWN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+// --------------------------------------------------------------------------------- Parquet files
+
+/// Nesting of a column's type in a Parquet file: readers recurse, many of them without a bound.
+pub const PARQUET_DEPTH_MAX: usize = 64;
+/// Leaf columns of a Parquet file. Each holds a page open, and its entry in the footer is read by
+/// every query.
+pub const PARQUET_LEAVES_MAX: usize = 16_384;
+/// Row groups of a Parquet file: their ordinal is an i16 (parquet.thrift, `RowGroup.ordinal`).
+pub const PARQUET_ROW_GROUPS_MAX: usize = 32_767;
+/// Smallest and largest page that is aimed at. Smaller ones are all headers; sizes of pages are
+/// i32, and one takes its whole size in memory several times while it is compressed.
+pub const PARQUET_PAGE_BYTES_MIN: u64 = KIB;
+pub const PARQUET_PAGE_BYTES_MAX: u64 = 256 * MIB;
+/// Columns with a Bloom filter: an open row group holds up to 4 MiB for each.
+pub const PARQUET_BLOOM_FILTERS_MAX: usize = 64;
+/// Smallest share of wrong hits of a Bloom filter: below it a filter is larger than its column.
+pub const PARQUET_BLOOM_FILTER_PROBABILITY_MIN: f64 = 0.0001;
+
 // ------------------------------------------------------------------------------ outgoing clients
 
 /// Time to reach a server, TLS included. Longer waits hide a dead host from the retry loop.
@@ -246,6 +304,9 @@ pub const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 /// Credential providers kept to be shared (by region and role). Beyond it the store is emptied:
 /// clients keep what they have, new ones ask for credentials again.
 pub const AWS_IDENTITIES_SHARED: usize = 1024;
+/// How deep the columns of an ORC file are nested at most. Reading and writing recurse that far; a
+/// table that means it stays below ten.
+pub const ORC_NESTING_MAX: usize = 64;
 /// Longest message of a server that is passed on, in characters.
 pub const MESSAGE_CHARS_MAX: usize = 400;
 

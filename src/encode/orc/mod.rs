@@ -1,8 +1,34 @@
-//! Apache ORC files.
+//! Apache ORC files, written from rows in Arrow's form.
+//!
+//! The format is that of the ORC v1 specification (<https://orc.apache.org/specification/ORCv1/>):
+//! file version 0.12, or 0.11 if the options say so. A file is the magic, stripes of some 64 MiB,
+//! and a tail that says where all things are:
+//!
+//! ```text
+//! ORC │ stripe │ stripe │ … │ metadata │ footer │ postscript │ its length
+//!       └ index streams │ data streams │ footer
+//! ```
+//!
+//! Rows go down the tree of columns, from which parents have taken those that are null. Each
+//! column encodes its values to streams, each stream is cut into chunks and compressed. Every
+//! `row_index_stride` rows the positions of all streams and the statistics of the values between
+//! are noted, so that readers can skip what they do not look for.
+
+mod bloom;
+mod column;
+mod proto;
+mod rle;
+mod stats;
+mod stream;
+mod stripe;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::writer::{WriteError, Writer};
 use crate::units::ByteSize;
 
 /// Options of ORC files (Firehose's OrcSerDe).

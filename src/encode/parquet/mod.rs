@@ -1,4 +1,22 @@
 //! Apache Parquet files, laid out as Hive's writer does.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `schema.rs` | Hive's types as Parquet's, and the leaves among them |
+//! | `properties.rs` | the options below in the words of the `parquet` crate |
+//! | `writer.rs` | rows to pages, pages to row groups, row groups to a file |
+//! | `timestamps.rs`, `levels.rs` | the columns that Arrow's own writer does not know |
+
+mod levels;
+mod properties;
+mod schema;
+mod timestamps;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use writer::{WriteError, Writer};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,26 @@
 //! The columns of Parquet and ORC files: Hive's types, and where a schema comes from.
 
-use std::sync::Arc;
+mod ddl;
+mod error;
+pub mod infer;
+mod store;
+mod tokens;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashSet, sync::Arc};
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, TimeUnit};
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    error::{Place, SchemaError},
+    store::{InferStore, StoreError},
+};
+use crate::{fault::Fault, limits};
 
 /// A type of Hive, as the Glue Data Catalog has them (`uniontype` is not among them).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,10 +59,71 @@ pub struct TableSchema {
     pub partition_keys: Vec<Column>,
 }
 
+/// Where the columns of a table stand that others keep: the Glue Data Catalog.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// The table as it is now; an answer may be remembered for a while. A fault holds the
+    /// destination and never rejects a record.
+    async fn table(&self) -> Result<Arc<TableSchema>, Fault>;
+}
+
 impl TableSchema {
+    /// Checks that there are columns and that each has a name of its own: Hive's names know no
+    /// case, and a partition column may not stand among the others.
+    pub fn new(columns: Vec<Column>, partition_keys: Vec<Column>) -> Result<Self, SchemaError> {
+        if columns.is_empty() {
+            return Err(SchemaError::NoColumns);
+        }
+        if columns.len() + partition_keys.len() > limits::SCHEMA_FIELDS_MAX {
+            return Err(SchemaError::TooManyColumns { max: limits::SCHEMA_FIELDS_MAX });
+        }
+        let mut names = HashSet::new();
+        for (at, Column { name, .. }) in columns.iter().chain(&partition_keys).enumerate() {
+            check_name(at + 1, name)?;
+            if !names.insert(name.to_lowercase()) {
+                return Err(SchemaError::Duplicate { name: name.clone() });
+            }
+        }
+        Ok(Self { columns, partition_keys })
+    }
+
+    /// Reads a `CREATE TABLE` statement or a list of columns: `id bigint, tags array<string>`.
+    pub fn from_ddl(text: &str) -> Result<Self, SchemaError> {
+        ddl::parse(text)
+    }
+
+    /// A schema of columns that are given one by one, by name and type.
+    pub fn from_columns<N, T>(columns: &[(N, T)]) -> Result<Self, SchemaError>
+    where
+        N: AsRef<str>,
+        T: AsRef<str>,
+    {
+        let columns = columns.iter().map(|(name, of)| Column::parse(name.as_ref(), of.as_ref()));
+        Self::new(columns.collect::<Result<_, _>>()?, Vec::new())
+    }
+
     /// The same as an Arrow schema; every column may be null.
     pub fn to_arrow(&self) -> ArrowSchema {
         ArrowSchema::new(fields(&self.columns))
+    }
+}
+
+fn check_name(number: usize, name: &str) -> Result<(), SchemaError> {
+    if name.trim().is_empty() {
+        return Err(SchemaError::EmptyName { number });
+    }
+    let (chars, max) = (name.chars().count(), limits::COLUMN_NAME_CHARS_MAX);
+    if chars > max { Err(SchemaError::LongName { number, chars, max }) } else { Ok(()) }
+}
+
+impl Column {
+    /// A column whose type stands as text, as Glue and configurations have it.
+    pub fn parse(name: &str, of: &str) -> Result<Self, SchemaError> {
+        let of = of.parse().map_err(|source| SchemaError::Column {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok(Self { name: name.to_owned(), of })
     }
 }
 
