@@ -199,6 +199,29 @@ pub const COLUMNAR_BYTES: usize = 4 * MIB as usize;
 /// Names of members without a column that are remembered as logged, per destination.
 pub const UNKNOWN_NAMES_LOGGED: usize = 1_000;
 
+// ------------------------------------------------------------------------------------ transforms
+
+/// Longest jq filter, in bytes. Firehose stops at 5,120 characters; a filter in a file may be
+/// longer, but compiling recurses as deeply as it is nested.
+pub const JQ_TEXT_BYTES_MAX: usize = 64 * KIB as usize;
+/// Keys that a MetadataExtraction query may give (Firehose guide).
+pub const EXTRACTION_KEYS_MAX: usize = 50;
+/// Levels of nesting in JSON that is read or written by jq filters; that of jq 1.6.
+pub const JSON_DEPTH_MAX: usize = 256;
+/// Steps that a jq filter may take for a record: some of them for any, and more for larger ones.
+/// A step takes some 50 ns, and ordinary filters take less than a hundred of them. With more, one
+/// record could hold up a stream for seconds, and nest values deeper than the stack bears.
+pub const JQ_STEPS_BASE: u64 = 100_000;
+pub const JQ_STEPS_PER_BYTE: u64 = 4;
+/// Stack on which filters run. It is address space until it is used.
+pub const JQ_STACK_BYTES: usize = 512 * MIB as usize;
+/// The part of it that evaluating may use: some 10,000 calls inside each other.
+pub const JQ_STACK_OF_TERMS_BYTES: usize = 16 * MIB as usize;
+/// Outputs of a map for one record. Each becomes a record in memory.
+pub const JQ_OUTPUTS_MAX: usize = 10_000;
+/// Bytes of all outputs of a map for one record, and of a string that `*` makes.
+pub const JQ_OUTPUT_BYTES_MAX: usize = 16 * MIB as usize;
+
 // ------------------------------------------------------------------------------------- delivery
 
 /// Bytes read from the journal at a time. Larger reads cost memory, smaller ones system calls.

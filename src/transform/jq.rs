@@ -1,1 +1,0 @@
-//! What jq does to records: keys for partitions, a filter, another form.

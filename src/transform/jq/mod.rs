@@ -1,0 +1,63 @@
+//! What jq does to records: keys for partitions, a filter, another form.
+//!
+//! | transform | configured as | gives |
+//! |---|---|---|
+//! | [`Extraction`] | MetadataExtraction | values of `partitionKeyFromQuery` |
+//! | [`Filter`] | `filter` | the records for which it is true |
+//! | [`Map`] | `map` | a record for each output |
+//!
+//! The language is jaq's, which is jq's but for details. A filter reads its record and nothing
+//! else: no file, no environment (`natives`). It is bounded in steps and in the depth of its
+//! recursion (`guard`), in the number and the size of its outputs and in the strings that `*`
+//! makes (`natives`); what it puts together from one record by other means is bounded by its steps
+//! only, so a filter of the user's own making that doubles a string forty times still takes all
+//! memory.
+//!
+//! A query that follows paths only (`{a: .x.y, b}`) never makes values of the record: the paths are
+//! looked for in its bytes, up to the last one found (`scan`). What comes behind is not looked at
+//! and may be no JSON, and of a key that comes twice the first counts, where jq takes the last. In
+//! every case that does not end in strings, numbers and booleans, jaq has the last word.
+//!
+//! Differences from jq 1.6, which Firehose runs: integers keep all their digits (`number`);
+//! `tostring` writes a computed whole number as `2.0`; `.a |= empty` on objects may reorder keys;
+//! messages are jaq's.
+
+mod document;
+mod extraction;
+mod guard;
+mod natives;
+pub(super) mod number;
+mod program;
+mod query;
+mod reshape;
+mod rewrite;
+pub(super) mod scan;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_bounds;
+
+pub use extraction::Extraction;
+pub use program::{Program, compile};
+pub use reshape::{Filter, Map};
+
+pub(super) use program::path_of;
+
+use crate::limits;
+
+/// What is wrong with a filter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JqError {
+    #[error("jq: {problem} at line {line}, column {column} (byte {offset})")]
+    Text { problem: String, offset: usize, line: usize, column: usize },
+    #[error("the jq filter has {bytes} bytes, more than {}; shorten it", limits::JQ_TEXT_BYTES_MAX)]
+    Long { bytes: usize },
+    #[error("the query must give one object, as in {{customer: .customer.id}}")]
+    NoObject,
+    #[error(
+        "the query gives {keys} keys, but must give between 1 and {}",
+        limits::EXTRACTION_KEYS_MAX
+    )]
+    Keys { keys: usize },
+}
