@@ -324,7 +324,7 @@ fn key_of(
         extension,
         uuid,
     };
-    let key = d.naming.key_for(&name, route);
+    let key = d.naming.key(&name, route);
     key.map_err(|error| Fault::halt("S3.InvalidPrefixConfigurationException", error.to_string()))
 }
 

@@ -24,7 +24,6 @@
 //! treated when it stands in for it, so that failures of different types never share a folder.
 
 mod error;
-mod interim;
 pub mod java_time;
 mod route;
 mod template;
