@@ -13,8 +13,8 @@ use super::Compression;
 
 /// Zstandard's own default level, and parquet-mr's.
 pub(super) const ZSTD_LEVEL: i32 = 3;
-/// On text libdeflate's level 4 comes near the size of zlib's 6, parquet-mr's, at a third of its
-/// CPU.
+/// On rows of text libdeflate's level 4 comes within 6 % of the size of zlib's 6, parquet-mr's, at
+/// a third of its CPU.
 const GZIP_LEVEL: i32 = 4;
 
 /// A codec with the room that it works in.

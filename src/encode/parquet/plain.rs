@@ -2,8 +2,8 @@
 //! defaults ask for.
 //!
 //! Arrow's own column writers do the rest (dictionaries, the second version, Bloom filters). They
-//! could do this too, at about twice the CPU: most of the difference is memory that is got and
-//! given back with every page, which is kept here.
+//! could do this too, at some 15 % more CPU with Snappy and three times the CPU with gzip: buffers
+//! are kept here from page to page, and the codecs are faster ones.
 
 use std::mem;
 
