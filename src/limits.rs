@@ -199,9 +199,6 @@ pub const INFERRED_VERSIONS_KEPT: usize = 20;
 /// costs calls.
 pub const COLUMNAR_ROWS: usize = 8_192;
 pub const COLUMNAR_BYTES: usize = 4 * MIB as usize;
-/// Fewest rows between two entries of an ORC file's index (Firehose: RowIndexStride). Fewer make
-/// files that are mostly index.
-pub const ROW_INDEX_STRIDE_MIN: u32 = 1_000;
 /// Names of members without a column that are remembered as logged, per destination.
 pub const UNKNOWN_NAMES_LOGGED: usize = 1_000;
 
@@ -247,9 +244,6 @@ pub const SHIPMENTS_WAITING: usize = 16_384;
 /// Calls of the transforms of one destination under way at a time, where they only compute. Two
 /// keep two processors busy; more would only hold memory.
 pub const TRANSFORMS_IN_FLIGHT: usize = 2;
-/// Partitions of one destination that may be open (Firehose's quota), and the most one may ask for.
-pub const PARTITIONS_DEFAULT: u32 = 500;
-pub const PARTITIONS_MAX: u32 = 100_000;
 /// Scratch file for bytes of open batches that memory has no room for. Its space is given back as a
 /// whole, so larger ones hold back more disk.
 pub const SPILL_FILE_BYTES: u64 = 16 * MIB;
@@ -412,6 +406,8 @@ pub const GLUE_ANSWER_BYTES_MAX: usize = 8 * MIB as usize;
 /// How often the latest version of a table may be looked up, and how seldom. More often than each
 /// second costs calls of Glue; after a day nobody remembers why columns are missing.
 pub const GLUE_REFRESH_MIN: Duration = Duration::from_secs(1);
+/// How often the latest version of a table is looked up, unless told otherwise.
+pub const GLUE_REFRESH_DEFAULT: Duration = Duration::from_secs(60);
 pub const GLUE_REFRESH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Partitions remembered as registered, per table. Beyond it they are forgotten, which costs a
 /// question to Glue for each the next time.

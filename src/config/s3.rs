@@ -7,7 +7,7 @@ use crate::{
     batch::Buffering,
     encode::Compression,
     limits,
-    partition::KeyOptions,
+    partition::{self, KeyOptions},
     sinks::s3::{Checksums, Encryption},
     units::ByteSize,
 };
@@ -149,6 +149,14 @@ impl S3Destination {
             error_output_prefix: self.error_output_prefix.clone(),
             file_extension: self.file_extension.clone(),
             custom_time_zone: self.custom_time_zone.clone(),
+            dynamic_partitioning: self.partitioning().is_some(),
+            event_time: self.event_time.is_some(),
+            late: self
+                .late
+                .as_ref()
+                .map(|late| partition::Late { after: late.after.0, prefix: late.prefix.clone() }),
+            // Filesystems take no longer names.
+            name_bytes_max: self.bucket.starts_with("file:").then_some(limits::FILE_NAME_BYTES_MAX),
         }
     }
 }
@@ -160,8 +168,8 @@ impl Backup {
             prefix: self.prefix.clone(),
             // Source records cannot fail; a prefix with expressions demands one all the same.
             error_output_prefix: "!{firehose:error-output-type}/".into(),
-            file_extension: None,
             custom_time_zone,
+            ..KeyOptions::default()
         }
     }
 }

@@ -155,6 +155,10 @@ pub struct AwsOptions {
     pub credentials: Option<CredentialSource>,
     /// What a destination's `role_arn` means: assume it, or ignore it (servers without STS).
     pub role_arn: RoleArn,
+    /// URL of a server that speaks Lambda's API, for all functions that name none.
+    pub lambda_endpoint: Option<String>,
+    /// URL of a server that speaks Glue's API, for all tables that name none.
+    pub glue_endpoint: Option<String>,
     /// URL of STS for assuming roles.
     pub sts_endpoint: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{DaemonError, Shared};
+use super::{DaemonError, Shared, processing::Processing};
 use crate::{
     batch::{Buffering, Framing},
     buffer::{Durability, KeyError, Keyring, LocalJournal, MemoryJournal},
@@ -15,9 +15,15 @@ use crate::{
     },
     encode::Compression,
     env::Env,
+    limits,
+    net::glue::CachedTable,
     partition::{KeyNaming, KeyOptions},
     seams::Journal,
-    sinks::{self, layers, s3},
+    sinks::{
+        self, layers,
+        registered::{GluePartitions, Registered},
+        s3,
+    },
     sources::Limits,
     telemetry::DeliveryKind,
 };
@@ -117,7 +123,7 @@ pub async fn journal(
     Ok(AnyJournal::Local(Arc::new(journal.map_err(failed)?)))
 }
 
-pub fn limits(throughput: Option<Throughput>) -> Limits {
+pub fn throttle_limits(throughput: Option<Throughput>) -> Limits {
     let Some(throughput) = throughput else { return Limits::default() };
     Limits {
         records_per_second: throughput.records_per_second,
@@ -137,6 +143,7 @@ pub struct Outlet {
     pub framing: Framing,
     pub keys: KeyOptions,
     pub sink: s3::Options,
+    pub processing: Processing,
 }
 
 /// All ways out of a stream, in order.
@@ -157,6 +164,7 @@ pub fn outlets(spec: &StreamSpec, aws: &AwsOptions, from_file: bool) -> Vec<Outl
             content_encoding: s3.content_encoding,
             framing: framing(destination),
             keys: s3.key_options(),
+            processing: Processing::of(destination, aws, &resolved),
             sink: resolved,
         });
     }
@@ -178,6 +186,7 @@ fn backup_outlet(
         content_encoding: s3.content_encoding,
         framing: Framing { delimiter: delimiter.unwrap_or_default(), if_missing: false },
         keys: backup.key_options(s3.custom_time_zone.clone()),
+        processing: Processing::default(),
         sink: s3::Options {
             bucket: backup.bucket.clone(),
             role_arn: match (&resolved.role_arn, &backup.role_arn) {
@@ -194,9 +203,10 @@ fn backup_outlet(
 fn framing(destination: &DestinationSpec) -> Framing {
     let mut framing = Framing::default();
     for transform in &destination.transforms {
-        let TransformSpec::AppendDelimiter(delimiter) = transform;
-        let (bytes, if_missing) = delimiter.bytes();
-        framing = Framing { delimiter: bytes, if_missing };
+        if let TransformSpec::AppendDelimiter(delimiter) = transform {
+            let (bytes, if_missing) = delimiter.bytes();
+            framing = Framing { delimiter: bytes, if_missing };
+        }
     }
     framing
 }
@@ -227,10 +237,28 @@ fn sink_options(s3: &S3Destination, aws: &AwsOptions, from_file: bool) -> s3::Op
     }
 }
 
-/// The sink of an outlet behind its layers, and the naming of its objects.
-pub async fn sink(outlet: &Outlet, env: &Env) -> Result<(layers::Attempts, KeyNaming), String> {
-    let naming = KeyNaming::parse(&outlet.keys)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    let sink = sinks::connect(outlet.sink.clone(), env).await.map_err(|error| error.to_string())?;
-    Ok((layers::Attempts::new(sink, layers::Options::default()), naming))
+/// The naming of an outlet's objects.
+pub fn naming(outlet: &Outlet) -> Result<KeyNaming, String> {
+    KeyNaming::parse(&outlet.keys)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+/// The sink of an outlet behind its layers.
+pub async fn sink(
+    outlet: &Outlet,
+    table: Option<Arc<CachedTable>>,
+    env: &Env,
+) -> Result<layers::Attempts, String> {
+    let mut sink =
+        sinks::connect(outlet.sink.clone(), env).await.map_err(|error| error.to_string())?;
+    if let Some(table) = table {
+        let partitions = GluePartitions::new(table, outlet.sink.bucket.clone());
+        let errors = outlet.keys.error_output_prefix.split("!{").next().unwrap_or_default();
+        sink = Arc::new(Registered::new(sink, Arc::new(partitions)).except(errors));
+    }
+    let mut options = layers::Options::default();
+    if outlet.keys.dynamic_partitioning || outlet.keys.event_time {
+        options.concurrency = limits::SHIPMENTS_IN_FLIGHT_PARTITIONED;
+    }
+    Ok(layers::Attempts::new(sink, options))
 }

@@ -4,6 +4,7 @@
 mod build;
 mod control;
 mod health;
+pub mod processing;
 mod rate;
 mod store;
 mod stream;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DaemonError, Shared,
     build::{self, AnyJournal, Outlet},
+    processing::StreamContext,
     rate::Rate,
 };
 use crate::{
@@ -27,13 +28,17 @@ use crate::{
         StreamSpec,
         firehose::{Hose, Origin},
     },
-    delivery::{self, Destination, Signals, Status},
+    delivery::{self, Destination, ErrorMembers, Signals, Status},
+    encode::Format,
     limits,
+    partition::KeyNaming,
     record::Put,
     retry::Policy,
     seams::{AppendError, Appended, Inlet, Journal, Source},
+    sinks::layers::Attempts,
     sources::{DirectPut, Throttle},
     telemetry::{DestinationMetrics, StreamMetrics},
+    transform::Chain,
 };
 
 /// Time for shipments under way to arrive before a destination takes other settings.
@@ -73,6 +78,15 @@ struct Settings {
     hose: Hose,
 }
 
+/// The parts of a way out, made of its settings.
+struct Made {
+    naming: KeyNaming,
+    transforms: Chain,
+    format: Arc<dyn Format>,
+    error_members: ErrorMembers,
+    sink: Attempts,
+}
+
 /// A way out and its task.
 struct Running {
     outlet: Outlet,
@@ -105,7 +119,8 @@ impl Stream {
             build::journal(&shared, &shared.store.folder(&name), &spec, &name).await?;
         let journal = any_journal.as_journal();
         let metrics = shared.metrics.stream(&name);
-        let throttle = Throttle::new(build::limits(spec.throughput), shared.env.clock.monotonic());
+        let throttle =
+            Throttle::new(build::throttle_limits(spec.throughput), shared.env.clock.monotonic());
         let source = Arc::new(DirectPut::new(throttle, metrics.clone(), shared.env.clone()));
         let stream = Arc::new(Self {
             name,
@@ -212,7 +227,7 @@ impl Stream {
         self.any_journal.set_max_bytes(spec.journal.max_size.0);
         if before.spec.throughput != spec.throughput {
             let now = self.shared.env.clock.monotonic();
-            self.source.set_throttle(Throttle::new(build::limits(spec.throughput), now));
+            self.source.set_throttle(Throttle::new(build::throttle_limits(spec.throughput), now));
         }
         let outlets_changed = self.match_outlets().await?;
         Ok(outlets_changed || before.spec != spec)
@@ -334,8 +349,7 @@ impl Stream {
     }
 
     async fn start_outlet(&self, outlet: Outlet) -> Result<Running, DaemonError> {
-        let (sink, naming) =
-            build::sink(&outlet, &self.shared.env).await.map_err(|reason| self.failed(reason))?;
+        let made = self.make(&outlet).await.map_err(|reason| self.failed(reason))?;
         let metrics = self.shared.metrics.destination(outlet.kind, &self.name, &outlet.name);
         let status = {
             let mut known = self.known.lock();
@@ -348,13 +362,16 @@ impl Stream {
             version_id: self.version_id.clone(),
             journal: self.journal.clone(),
             journal_id: self.any_journal.id(),
-            transforms: Default::default(),
+            transforms: made.transforms,
+            format: made.format,
+            partitions_max: outlet.processing.partitions_max,
+            error_members: made.error_members,
             framing: outlet.framing.clone(),
             buffering: outlet.buffering,
-            naming,
+            naming: made.naming,
             compression: outlet.compression,
             content_encoding: outlet.content_encoding,
-            sink,
+            sink: made.sink,
             retry: Policy::forever(limits::S3_BACKOFF_INITIAL, limits::S3_BACKOFF_MAX),
             folder: self.outlet_folder(&outlet.name),
             env: self.shared.env.clone(),
@@ -375,6 +392,25 @@ impl Stream {
         };
         let task = tokio::spawn(keep_running(destination, signals));
         Ok(Running { outlet, stop, drain, patience_ms, flush, task })
+    }
+
+    /// The parts of a way out.
+    async fn make(&self, outlet: &Outlet) -> Result<Made, String> {
+        let env = &self.shared.env;
+        let stream = {
+            let settings = self.settings.lock();
+            StreamContext { arn: settings.hose.arn(), region: self.shared.region.clone() }
+        };
+        let table = outlet.processing.table(env).map_err(|error| error.to_string())?;
+        let registered = outlet.processing.registers.then(|| table.clone()).flatten();
+        let folder = self.outlet_folder(&outlet.name);
+        Ok(Made {
+            naming: build::naming(outlet)?,
+            transforms: outlet.processing.chain(stream)?,
+            format: outlet.processing.format(outlet.compression, table, folder, env)?,
+            error_members: outlet.processing.error_members(),
+            sink: build::sink(outlet, registered, env).await?,
+        })
     }
 
     fn failed(&self, reason: String) -> DaemonError {

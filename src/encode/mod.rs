@@ -89,6 +89,17 @@ impl Format for Compression {
     }
 }
 
+#[async_trait]
+impl Format for columnar::Columnar {
+    async fn encoder(&self) -> Result<Arc<dyn Encoder>, Fault> {
+        Self::encoder(self).await
+    }
+
+    fn by_record(&self) -> bool {
+        true
+    }
+}
+
 /// A finished object without the room that its buffer had to spare: compressors want a buffer for
 /// the worst case, and bodies wait in memory until they are delivered. Large allocations shrink
 /// in place.

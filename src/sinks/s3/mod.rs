@@ -117,7 +117,8 @@ fn check_endpoint(endpoint: &str) -> Result<(), SinkError> {
     }
 }
 
-fn access(options: &Options) -> Access {
+/// As whom the bucket is spoken to, for others who act for the same destination.
+pub fn access(options: &Options) -> Access {
     Access {
         region: options.region.clone(),
         keys: options.credentials.as_ref().map(|keys| StaticKeys {

@@ -45,6 +45,8 @@ fn aws(aws: &crate::config::AwsOptions, found: &mut Found) {
     not_empty("aws.region", aws.region.as_deref(), found);
     s3::endpoint("aws.endpoint", aws.endpoint.as_deref(), found);
     s3::endpoint("aws.sts_endpoint", aws.sts_endpoint.as_deref(), found);
+    s3::endpoint("aws.lambda_endpoint", aws.lambda_endpoint.as_deref(), found);
+    s3::endpoint("aws.glue_endpoint", aws.glue_endpoint.as_deref(), found);
     if let Some(CredentialSource { access_key_id, secret_access_key, session_token }) =
         &aws.credentials
     {

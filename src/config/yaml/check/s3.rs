@@ -62,6 +62,7 @@ fn check_prefixes(path: &str, keys: &KeyOptions, found: &mut Found) {
             Setting::ErrorOutputPrefix => "error_output_prefix",
             Setting::FileExtension => "file_extension",
             Setting::CustomTimeZone => "custom_time_zone",
+            Setting::Late => "late",
         };
         let at = join(path, key);
         let zone = keys.custom_time_zone.as_deref().unwrap_or_default();
