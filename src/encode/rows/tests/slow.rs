@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil};
 use serde_json::{Map, Value, json};
 
-use super::{super::tests::show, column, structure, table};
+use super::{column, show, structure, table};
 use crate::encode::schema::{Column, HiveType, TableSchema};
 
 /// A random table, and random records that fit it.
