@@ -44,6 +44,7 @@ struct Spelling {
     mask: u64,
     /// Its last eight bytes, if it has so many.
     tail: u64,
+    escaped: bool,
     field: Option<usize>,
     /// The spelling that followed last time.
     next: usize,
@@ -180,7 +181,7 @@ impl Keys {
         let spellings = self.spellings.iter().filter(|s| s.field.is_none() && s.met > 0);
         for spelling in spellings {
             let raw = &spelling.raw[..spelling.raw.len() - 1];
-            let name = format!("{path}{}", self.fold(&plain(raw, raw.contains(&b'\\'))));
+            let name = format!("{path}{}", self.fold(&plain(raw, spelling.escaped)));
             if all.len() < ROWS_UNKNOWN_NAMES || all.contains_key(&name) {
                 *all.entry(name).or_default() += spelling.met;
             }
@@ -195,13 +196,14 @@ impl Keys {
 
 impl Spelling {
     fn new(raw: &[u8], field: Option<usize>, next: usize) -> Self {
+        let escaped = raw.contains(&b'\\');
         let raw: Box<[u8]> = [raw, b"\""].concat().into();
         let mut head = [0; 8];
         let count = raw.len().min(8);
         head[..count].copy_from_slice(&raw[..count]);
         let mask = u64::MAX >> (64 - 8 * count);
         let tail = raw.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
-        Self { raw, head: u64::from_le_bytes(head), mask, tail, field, next, met: 0 }
+        Self { raw, head: u64::from_le_bytes(head), mask, tail, escaped, field, next, met: 0 }
     }
 
     /// Consumes the key if it is this one.
@@ -223,8 +225,7 @@ impl Spelling {
         }
         input.at += length;
         let bytes = &bytes[..length - 1];
-        // Whether it has escapes matters only to those who write it out again.
-        Some(Raw { bytes, escaped: self.field.is_none() && bytes.contains(&b'\\') })
+        Some(Raw { bytes, escaped: self.escaped })
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil};
 use serde_json::{Map, Value, json};
 
-use super::{super::tests::show, column, structure, table};
+use super::{column, show, structure, table};
 use crate::encode::schema::{Column, HiveType, TableSchema};
 
 /// A random table, and random records that fit it.
@@ -154,10 +154,10 @@ impl Maker {
             }
             HiveType::Timestamp => return self.time(),
             HiveType::Array(of) => {
-                let single =
-                    matches!(**of, HiveType::Int | HiveType::Boolean | HiveType::Struct(_));
-                if quoted && single {
-                    return self.json(of);
+                match &**of {
+                    HiveType::Int | HiveType::Boolean if quoted => return self.json(of),
+                    HiveType::Struct(columns) if quoted => return self.object(columns),
+                    _ => {}
                 }
                 let parts = (0..self.0.usize(0..5)).map(|_| self.json(of)).collect();
                 return self.joined(parts, ["[", "]"]);
