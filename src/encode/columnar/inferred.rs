@@ -51,8 +51,9 @@ struct State {
     store: InferStore,
     /// The newest version.
     plan: Option<Arc<Plan>>,
-    /// Members that stay without a column although they were observed, for they have always been
-    /// null. They may get a type at any time, but not every batch needs reading twice for them.
+    /// Members that stay without a column although they were observed: too deep, names too long,
+    /// nothing in them but nulls. They may get a type yet, but not every batch needs reading twice
+    /// for them.
     idle: HashSet<String>,
     /// The same of values that fit no column however it is widened.
     has_stubborn_values: bool,
@@ -103,9 +104,7 @@ impl Inferred {
     fn observe(&self, batch: &RawBatch) -> io::Result<Observed> {
         let mut observed = Observed::default();
         each_record(batch, |_, record| {
-            if let Some(one) = self.inference.observe(record) {
-                observed.merge(one);
-            }
+            self.inference.observe_into(&mut observed, record);
             Ok(true)
         })?;
         Ok(observed)
@@ -195,13 +194,14 @@ impl News<'_> {
     /// Whether the rest of the batch need not be read before it is observed.
     fn are_in_reader(&self, reader: &RowReader, unfit: &[(u64, Failure)]) -> bool {
         let has_new_misfits = !self.has_stubborn_values && has_misfits(unfit);
-        let has_new_names = || !self.is_full && self.has_new_names(&reader.unknown());
+        let has_values = !self.is_full && reader.unknown_values() > 0;
+        let has_new_names = || has_values && self.has_new_names(&reader.unknown());
         self.evolves && (has_new_misfits || has_new_names())
     }
 
     /// Whether the batch should be observed although it has been read.
     fn may_be_in(&self, pass: &Pass) -> bool {
-        let has_unknown = !pass.unknown.is_empty() || pass.unknown_beyond > 0;
+        let has_unknown = pass.unknown_values > 0;
         self.evolves && (has_misfits(&pass.unfit) || (has_unknown && !self.is_full))
     }
 

@@ -392,6 +392,7 @@ pub enum UnknownFields {
     Drop,
     /// They are kept as JSON text in the column `_rest`.
     RestColumn,
-    /// They become columns; for `schema: {infer: …}`.
+    /// They become columns, and types are widened where values do not fit; for
+    /// `schema: {infer: …}`. With the other two, an inferred schema stays that of the first batch.
     Evolve,
 }

@@ -47,7 +47,7 @@ pub(super) struct Pass {
     pub(super) body: Vec<u8>,
     pub(super) unfit: Vec<(u64, Failure)>,
     pub(super) unknown: BTreeMap<String, u64>,
-    pub(super) unknown_beyond: u64,
+    pub(super) unknown_values: u64,
 }
 
 impl Plan {
@@ -125,7 +125,7 @@ impl Plan {
             unfit.push((index, read.err().unwrap_or_else(|| failure.clone())));
             Ok(true)
         })?;
-        Ok(Pass { body: Vec::new(), unfit, unknown: BTreeMap::new(), unknown_beyond: 0 })
+        Ok(Pass { body: Vec::new(), unfit, unknown: BTreeMap::new(), unknown_values: 0 })
     }
 }
 
@@ -178,7 +178,7 @@ impl Run<'_> {
             body,
             unfit: self.unfit,
             unknown: self.reader.unknown(),
-            unknown_beyond: self.reader.unknown_beyond(),
+            unknown_values: self.reader.unknown_values(),
         })
     }
 }

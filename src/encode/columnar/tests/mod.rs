@@ -1,17 +1,17 @@
-use std::{fmt::Write as _, sync::atomic::AtomicUsize, sync::atomic::Ordering};
+mod inferred;
+
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow_array::{Array, RecordBatch, cast::AsArray, types};
 use arrow_schema::DataType;
 use async_trait::async_trait;
-use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    encode::schema::infer::tests::any_record,
-    env::sim::{SimFiles, Trouble},
-    seams::{Aside, Chunk},
-};
+use crate::seams::{Aside, Chunk};
 
 fn chunk<R: AsRef<[u8]>>(records: &[R]) -> Chunk {
     let mut chunk = Chunk::default();
@@ -50,17 +50,6 @@ fn options(schema: SchemaSource) -> Options {
 
 fn ddl(text: &str) -> Options {
     options(SchemaSource::Ddl(text.to_owned()))
-}
-
-fn infer(unknown_fields: UnknownFields) -> Options {
-    Options { unknown_fields, ..options(SchemaSource::Infer(Infer::default())) }
-}
-
-const FOLDER: &str = "/data/streams/s/d";
-
-fn kept_in(options: &Options, files: &SimFiles) -> Columnar {
-    let files: Arc<dyn Files> = Arc::new(files.clone());
-    Columnar::new(options, None, Some((FOLDER.into(), files))).unwrap()
 }
 
 async fn encoded(columnar: &Columnar, batch: RawBatch) -> Encoded {
@@ -207,7 +196,8 @@ fn what_cannot_work_is_refused_at_once() {
     };
     let evolve = Options { unknown_fields: UnknownFields::Evolve, ..ddl("id bigint") };
     assert!(refused(&evolve).contains("evolve needs a schema that is inferred"));
-    assert!(refused(&infer(UnknownFields::Evolve)).contains("a folder"));
+    let infer = options(SchemaSource::Infer(Infer::default()));
+    assert!(refused(&infer).contains("a folder"));
     assert!(refused(&ddl("id bigin")).starts_with("schema: column 4: expected a type"));
     let missing = options(SchemaSource::File("/nowhere/table.sql".into()));
     assert!(refused(&missing).contains("/nowhere/table.sql"));
@@ -282,168 +272,6 @@ async fn a_table_of_the_catalog_is_asked_for_each_batch() {
     assert_eq!(read_parquet(&body), "id b _rest\n1 x -");
 }
 
-// -------------------------------------------------------------------------------------- inferred
-
-/// The columns as they are kept, `name type, …`, and their version.
-fn kept(files: &SimFiles) -> Option<(u64, String)> {
-    let path = Path::new(FOLDER).join(STORE_FILE);
-    let store = InferStore::load(&path, Arc::new(files.clone())).unwrap();
-    let (version, schema) = store.current()?;
-    let columns = schema.columns.iter().map(|Column { name, of }| format!("{name} {of}"));
-    Some((version, columns.collect::<Vec<_>>().join(", ")))
-}
-
-#[tokio::test]
-async fn a_schema_grows_with_the_records_and_survives() {
-    let files = SimFiles::new(1);
-    let columnar = kept_in(&infer(UnknownFields::Evolve), &files);
-    assert_eq!(kept(&files), None);
-
-    let text =
-        encoded(&columnar, batch(&[r#"{"a":1,"n":null}"#, "bad", r#"{"B":{"c":true}}"#])).await;
-    assert_eq!(unfit(&text), [(1, PARSE_ERROR)]);
-    assert_eq!(read_parquet(&text.body), "a b\n1 -\n- (true)");
-    assert_eq!(kept(&files), Some((1, "a bigint, b struct<c:boolean>".into())));
-
-    // Nothing new; a member that is always null is nothing new either.
-    let text = encoded(&columnar, batch(&[r#"{"a":"2","n":null}"#])).await;
-    assert_eq!(read_parquet(&text.body), "a b\n2 -");
-    assert_eq!(kept(&files).unwrap().0, 1);
-
-    // All of a file is of the schema that its last record asked for.
-    let records = [r#"{"a":3}"#, r#"{"n":"now"}"#, r#"{"b":{"d":[1]}}"#, r#"{"a":1.5}"#];
-    let text = encoded(&columnar, batch(&records)).await;
-    assert_eq!(read_parquet(&text.body), "a b n\n3.0 - -\n- - now\n- (-,[1]) -\n1.5 - -");
-    let version = (2, "a double, b struct<c:boolean,d:array<bigint>>, n string".to_owned());
-    assert_eq!(kept(&files), Some(version.clone()));
-
-    files.crash();
-    let columnar = kept_in(&infer(UnknownFields::Evolve), &files);
-    let text = encoded(&columnar, batch(&[r#"{"a":4}"#])).await;
-    assert_eq!(read_parquet(&text.body), "a b n\n4.0 - -");
-    assert_eq!(kept(&files), Some(version));
-    let text = encoded(&columnar, batch(&[r#"{"a":{"x":1}}"#])).await;
-    assert_eq!(read_parquet(&text.body), "a b n\n{\"x\":1} - -");
-    assert_eq!(kept(&files).unwrap().0, 3);
-}
-
-#[tokio::test]
-async fn without_evolving_the_schema_of_the_first_batch_stays() {
-    let first = batch(&[r#"{"a":1}"#, r#"{"b":"x"}"#]);
-    let second = batch(&[r#"{"c":1,"a":2}"#, r#"{"a":"x"}"#]);
-    for (unknown, one, two) in [
-        (UnknownFields::Drop, "a b\n1 -\n- x", "a b\n2 -"),
-        (UnknownFields::RestColumn, "a b _rest\n1 - -\n- x -", "a b _rest\n2 - {\"c\":1}"),
-    ] {
-        let files = SimFiles::new(2);
-        let columnar = kept_in(&infer(unknown), &files);
-        assert_eq!(read_parquet(&encoded(&columnar, first.clone()).await.body), one);
-        let encoded = encoded(&columnar, second.clone()).await;
-        assert_eq!(read_parquet(&encoded.body), two);
-        assert_eq!(unfit(&encoded), [(1, MALFORMED_DATA)]);
-        assert_eq!(kept(&files), Some((1, "a bigint, b string".into())));
-    }
-}
-
-#[tokio::test]
-async fn no_file_has_a_schema_that_is_not_kept() {
-    let files = SimFiles::new(3);
-    let columnar = kept_in(&infer(UnknownFields::Evolve), &files);
-    let encoder = columnar.encoder().await.unwrap();
-    for trouble in [Trouble::Write(0), Trouble::Sync(0), Trouble::Sync(1), Trouble::Full(0)] {
-        files.trouble(trouble);
-        encoder.encode(batch(&[r#"{"a":1}"#])).unwrap_err();
-    }
-    encoder.encode(batch(&[r#"{"a":1}"#])).unwrap();
-    files.trouble(Trouble::Write(0));
-    encoder.encode(batch(&[r#"{"b":1}"#])).unwrap_err();
-    let old = encoder.encode(batch(&[r#"{"a":1}"#])).unwrap();
-    assert_eq!(read_parquet(&old.body), "a\n1");
-    let new = encoder.encode(batch(&[r#"{"b":1}"#])).unwrap();
-    assert_eq!(read_parquet(&new.body), "a b\n- 1");
-}
-
-#[tokio::test]
-async fn records_without_members_make_no_first_file() {
-    let files = SimFiles::new(4);
-    let columnar = kept_in(&infer(UnknownFields::Evolve), &files);
-    let none = encoded(&columnar, batch(&["{}", "x"])).await;
-    assert!(none.body.is_empty());
-    assert_eq!(unfit(&none), [(0, "DataFormatConversion.InvalidSchema"), (1, PARSE_ERROR)]);
-    let empty = encoded(&columnar, RawBatch::default()).await;
-    assert!(empty.body.is_empty() && empty.unfit.is_empty());
-    let nulls = encoded(&columnar, batch(&[r#"{"a":null}"#, "{}"])).await;
-    assert_eq!(read_parquet(&nulls.body), "a\n-\n-", "a column of text, for one is needed");
-}
-
-#[tokio::test]
-async fn options_may_name_columns_that_are_still_to_come() {
-    let files = SimFiles::new(5);
-    let mappings = [("ts".to_owned(), "timestamp".to_owned())].into();
-    let input = crate::encode::rows::OpenxJson {
-        column_to_json_key_mappings: mappings,
-        ..Default::default()
-    };
-    let output = parquet::Options {
-        bloom_filter_columns: vec!["ts".into(), "a.b".into(), "flag".into()],
-        ..parquet::Options::default()
-    };
-    let given = vec![ColumnSpec { name: "id".into(), of: "string".into() }];
-    let options = Options {
-        input: Deserializer::OpenxJson(input),
-        output: Serializer::Parquet(output),
-        schema: SchemaSource::Infer(Infer { columns: given }),
-        unknown_fields: UnknownFields::Evolve,
-    };
-    let columnar = kept_in(&options, &files);
-    let text = encoded(&columnar, batch(&[r#"{"id":7}"#])).await;
-    assert_eq!(read_parquet(&text.body), "id\n7");
-    let record = r#"{"id":8,"Timestamp":5,"a":{"b":1},"flag":true}"#;
-    let text = encoded(&columnar, batch(&[record])).await;
-    assert_eq!(read_parquet(&text.body), "id ts a flag\n8 5 (1) true");
-}
-
-#[tokio::test]
-async fn the_strict_reader_cuts_no_fraction_off_an_inferred_column() {
-    let files = SimFiles::new(6);
-    let input = Deserializer::HiveJson(crate::encode::rows::HiveJson::default());
-    let options = Options { input, ..infer(UnknownFields::Evolve) };
-    let columnar = kept_in(&options, &files);
-    encoded(&columnar, batch(&[r#"{"a":1}"#])).await;
-    let text = encoded(&columnar, batch(&[r#"{"a":1.5}"#])).await;
-    assert_eq!(read_parquet(&text.body), "a\n1.5");
-}
-
-#[tokio::test]
-async fn encoders_side_by_side_share_one_schema() {
-    let files = SimFiles::new(7);
-    let columnar = Arc::new(kept_in(&infer(UnknownFields::Evolve), &files));
-    let tasks = (0..8).map(|task| {
-        let columnar = Arc::clone(&columnar);
-        tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Handle::current();
-            let encoder = runtime.block_on(columnar.encoder()).unwrap();
-            let bodies = (0..10).map(|round| {
-                let record = format!("{{\"both\":1,\"of_{task}_{round}\":\"{task}.{round}\"}}");
-                let encoded = encoder.encode(batch(&[record])).unwrap();
-                assert!(encoded.unfit.is_empty());
-                read_parquet(&encoded.body)
-            });
-            bodies.collect::<Vec<_>>()
-        })
-    });
-    let mut all = Vec::new();
-    for task in tasks.collect::<Vec<_>>() {
-        all.extend(task.await.unwrap());
-    }
-    all.sort_by_key(String::len);
-    // Every schema is the beginning of the next, and none of the 81 columns is lost.
-    let columns: Vec<&str> = all.iter().map(|text| text.lines().next().unwrap()).collect();
-    assert!(columns.windows(2).all(|pair| pair[1].starts_with(pair[0])), "{columns:?}");
-    assert_eq!(columns.last().unwrap().split(' ').count(), 81);
-    assert!(all.iter().all(|text| text.contains('.')), "each has its value");
-}
-
 #[test]
 fn members_without_a_column_are_logged_once() {
     #[derive(Clone, Default)]
@@ -474,33 +302,4 @@ fn members_without_a_column_are_logged_once() {
     assert_eq!(text.matches("field has no column").count(), 1, "{text}");
     assert!(text.contains(r#"field="who\n" share_of_records=0.5"#), "{text}");
     assert!(!text.contains("secret"));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
-    /// With the lenient reader there is a column for everything.
-    #[test]
-    fn every_observed_record_can_be_read(
-        batches in proptest::collection::vec(
-            proptest::collection::vec(any_record(), 1..6), 1..4,
-        ),
-    ) {
-        let files = SimFiles::new(8);
-        let columnar = kept_in(&infer(UnknownFields::Evolve), &files);
-        let encoder = futures::executor::block_on(columnar.encoder()).unwrap();
-        for records in &batches {
-            let encoded = encoder.encode(batch(records)).unwrap();
-            let is_first_without_columns = kept(&files).is_none();
-            if !is_first_without_columns {
-                prop_assert!(encoded.unfit.is_empty(), "{:?} in {records:?}", encoded.unfit);
-                let rows = read_parquet_rows(&encoded.body);
-                prop_assert_eq!(rows, records.len());
-            }
-        }
-    }
-}
-
-fn read_parquet_rows(body: &Bytes) -> usize {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(body.clone()).unwrap().build().unwrap();
-    reader.map(|batch| batch.unwrap().num_rows()).sum()
 }
