@@ -207,3 +207,18 @@ fn read_parquet_rows(body: &Bytes) -> usize {
     let reader = ParquetRecordBatchReaderBuilder::try_new(body.clone()).unwrap().build().unwrap();
     reader.map(|batch| batch.unwrap().num_rows()).sum()
 }
+
+#[test]
+fn only_members_with_a_value_are_worth_observing() {
+    use crate::encode::rows::RowReader;
+    let schema = TableSchema::from_ddl("a bigint, s struct<b:bigint>").unwrap();
+    let mut reader = RowReader::new(&schema, &Deserializer::default(), Unknown::Drop).unwrap();
+    reader.read(br#"{"a":1,"n":null,"l":[],"o":{},"s":{"n":null}}"#).unwrap();
+    assert_eq!(reader.unknown_values(), 0);
+    for (record, values) in
+        [(r#"{"n":0}"#, 1), (r#"{"s":{"n":[1]}}"#, 2), (r#"{"n":"","o":{"p":1}}"#, 4)]
+    {
+        reader.read(record.as_bytes()).unwrap();
+        assert_eq!(reader.unknown_values(), values, "{record}");
+    }
+}
