@@ -188,10 +188,7 @@ mod tests {
             (json!({"sub_record_type": "json"}), Ok(SubRecords::Json)),
             (json!({"sub_record_type": "delimited", "delimiter": "\\n"}), delimited(b"\n")),
             (json!({"sub_record_type": "delimited", "delimiter": "||"}), delimited(b"||")),
-            (
-                json!({"sub_record_type": "delimited", "delimiter_base64": "Cg=="}),
-                delimited(b"\n"),
-            ),
+            (json!({"sub_record_type": "delimited", "delimiter_base64": "Cg=="}), delimited(b"\n")),
             (json!("delimited"), refused("sub_record_type: delimited needs a delimiter")),
             (
                 json!({"sub_record_type": "json", "delimiter": ","}),
@@ -227,10 +224,7 @@ mod tests {
         };
         for (value, expected) in [
             (json!({"decompression": "zlib"}), decompression::Format::Zlib),
-            (
-                json!({"decompression": {"compression_format": "zstd"}}),
-                decompression::Format::Zstd,
-            ),
+            (json!({"decompression": {"compression_format": "zstd"}}), decompression::Format::Zstd),
             (json!({"decompression": {}}), decompression::Format::Gzip),
         ] {
             assert_eq!(format(read(value)), expected);

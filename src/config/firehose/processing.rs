@@ -156,12 +156,7 @@ fn check_known(kind: &str, processor: &Value, known: &[&str]) -> Result<(), ApiE
     }
 }
 
-fn check_value(
-    kind: &str,
-    processor: &Value,
-    name: &str,
-    values: &[&str],
-) -> Result<(), ApiError> {
+fn check_value(kind: &str, processor: &Value, name: &str, values: &[&str]) -> Result<(), ApiError> {
     match parameter(processor, name) {
         Some(value) if values.contains(&value) => Ok(()),
         Some(value) => refuse(&format!(
@@ -201,9 +196,7 @@ fn check_appended(processor: &Value) -> Result<(), ApiError> {
 
 fn check_lambda_numbers(processor: &Value) -> Result<(), ApiError> {
     let invalid = |name: &str, value: &str, allowed: &str| {
-        refuse(&format!(
-            "Invalid {name} for the Lambda processor: {value}. Allowed: {allowed}."
-        ))
+        refuse(&format!("Invalid {name} for the Lambda processor: {value}. Allowed: {allowed}."))
     };
     // Any number of retries passes with the service.
     if let Some(value) = parameter(processor, "NumberOfRetries")

@@ -99,8 +99,7 @@ impl<'a> Walk<'a> {
 
     /// Walks the whole document.
     pub fn document(&mut self, root: &Node) -> Value {
-        let top =
-            Level { properties: None, tags: Vec::new(), given: HashSet::new(), up: None };
+        let top = Level { properties: None, tags: Vec::new(), given: HashSet::new(), up: None };
         self.value(root, self.schema, "", &top)
             .unwrap_or_else(|| leaf::placeholder(self.schema, self.schema))
     }

@@ -192,7 +192,7 @@ mod tests {
         let records: Vec<_> = [3, 3, 3, 20, 1, 9].into_iter().map(|n| record(0, n)).collect();
         assert_eq!(envelope.cut(&records, 9), [0..3, 3..4, 4..5, 5..6]);
         assert_eq!(envelope.cut(&records, 10), [0..3, 3..4, 4..6]);
-        assert_eq!(envelope.cut(&[], 10), []);
+        assert!(envelope.cut(&[], 10).is_empty());
 
         // Fifty thousand empty records are no bytes of data, but more than 6 MiB of event.
         let records: Vec<_> = (0..50_000).map(|sequence| record(sequence, 0)).collect();

@@ -48,13 +48,11 @@ fn to_transform(kind: &str, processor: &Value, role_arn: Option<&str>) -> Transf
         "Decompression" => {
             TransformSpec::Decompression(DecompressionSpec::Format(decompression::Format::Gzip))
         }
-        "CloudWatchLogProcessing" => {
-            TransformSpec::CloudwatchLogProcessing(cloudwatch::Options {
-                data_message_extraction: parameter(processor, "DataMessageExtraction")
-                    .is_some_and(|value| value.eq_ignore_ascii_case("true")),
-                ..cloudwatch::Options::default()
-            })
-        }
+        "CloudWatchLogProcessing" => TransformSpec::CloudwatchLogProcessing(cloudwatch::Options {
+            data_message_extraction: parameter(processor, "DataMessageExtraction")
+                .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            ..cloudwatch::Options::default()
+        }),
         "RecordDeAggregation" => TransformSpec::RecordDeaggregation(to_sub_records(processor)),
         "Lambda" => TransformSpec::Lambda(to_lambda(processor, role_arn)),
         "MetadataExtraction" => {

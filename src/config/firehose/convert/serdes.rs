@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::optional;
 use crate::{
-    config::{FormatConversion, S3Destination, firehose::{conversion, destination::Document}},
+    config::{
+        FormatConversion, S3Destination,
+        firehose::{conversion, destination::Document},
+    },
     encode::{
         columnar::{GlueTable, SchemaSource, Serializer, UnknownFields},
         orc, parquet,

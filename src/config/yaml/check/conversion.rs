@@ -20,8 +20,7 @@ use crate::{
 };
 
 /// Firehose's own words (section 6.1 of the API's rules).
-const UNCOMPRESSED: &str =
-    "must be uncompressed when data format conversion is enabled; to compress within the files, \
+const UNCOMPRESSED: &str = "must be uncompressed when data format conversion is enabled; to compress within the files, \
      set format_conversion.output.parquet.compression or …orc.compression";
 
 pub(super) fn destination(path: &str, s3: &S3Destination, found: &mut Found) {
