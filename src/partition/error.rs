@@ -108,6 +108,19 @@ pub enum PrefixError {
     Key { place: Place, bytes: usize },
     #[error("the arrival time {0} ms lies outside the calendar")]
     Arrival(i64),
+    #[error(
+        "S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic Partitioning is \
+         enabled"
+    )]
+    KeysMissing,
+    #[error("Prefix has control characters, which mean something in partitions; remove them")]
+    Control,
+    #[error("late records are told by event times, which are off; turn them on or late off")]
+    LateWithoutEventTime,
+    #[error("the prefix of late records {0:?} must be literal text, as late/")]
+    LatePrefix(String),
+    #[error("the partition is of another prefix than the one configured now")]
+    Route,
 }
 
 /// Which setting a mistake lies in.
@@ -117,6 +130,8 @@ pub enum Setting {
     ErrorOutputPrefix,
     FileExtension,
     CustomTimeZone,
+    /// What becomes of late records.
+    Late,
 }
 
 impl From<Place> for Setting {
@@ -141,9 +156,13 @@ impl PrefixError {
             | Self::Pad { place, .. }
             | Self::Evaluated { place, .. }
             | Self::Key { place, .. } => (*place).into(),
-            Self::DynamicPartitioning | Self::ErrorTypeInPrefix | Self::Arrival(_) => {
-                Setting::Prefix
-            }
+            Self::DynamicPartitioning
+            | Self::ErrorTypeInPrefix
+            | Self::Arrival(_)
+            | Self::KeysMissing
+            | Self::Control
+            | Self::Route => Setting::Prefix,
+            Self::LateWithoutEventTime | Self::LatePrefix(_) => Setting::Late,
             Self::PartitionKeyOfError(_) | Self::ErrorTypeMissing | Self::ErrorPrefixMissing => {
                 Setting::ErrorOutputPrefix
             }

@@ -17,23 +17,37 @@
 //! | ErrorOutputPrefix with expressions | what it evaluates to, nothing appended |
 //! | ErrorOutputPrefix without expressions | `<ErrorOutputPrefix><type>/yyyy/MM/dd/HH/` |
 //!
+//! A prefix with dynamic expressions makes a partition of each of its values (`route`); what values
+//! may do to keys is told in `value`.
+//!
 //! The last row is documented nowhere: it treats a literal error prefix as a literal prefix is
 //! treated when it stands in for it, so that failures of different types never share a folder.
 
 mod error;
 pub mod java_time;
+mod route;
 mod template;
+mod value;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_routes;
 
 pub use error::{Place, PrefixError, Setting};
+pub use value::hive_values;
+
+use std::time::Duration;
 
 use self::{
     java_time::{Pattern, Zone},
-    template::{Part, Template},
+    route::{Fixed, Routing, Values},
+    template::{Part, Template, Unevaluated},
 };
-use crate::limits;
+use crate::{
+    limits,
+    record::{Notes, Route},
+};
 
 /// What the service appends where it appends a time by itself.
 const DEFAULT_TIME: &str = "yyyy/MM/dd/HH/";
@@ -57,6 +71,24 @@ pub struct KeyOptions {
     pub file_extension: Option<String>,
     /// IANA name; UTC if absent or empty. Counts for the prefixes and for the object's name.
     pub custom_time_zone: Option<String>,
+    /// Whether the prefix may take partition keys from records. If so it must.
+    pub dynamic_partitioning: bool,
+    /// Whether the timestamps of the prefix are those that the records tell of, where they do.
+    pub event_time: bool,
+    /// What becomes of records that come long after their time; needs `event_time`.
+    pub late: Option<Late>,
+    /// Longest name between slashes that the destination takes, in bytes; S3 takes any. Records
+    /// whose partition would have a longer one fail.
+    pub name_bytes_max: Option<usize>,
+}
+
+/// Where late records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// Records that arrive later than this after their time are late.
+    pub after: Duration,
+    /// Put before the prefix for late records: literal text, as `late/`.
+    pub prefix: String,
 }
 
 /// How the keys of one destination are made: parsed, checked and tried out.
@@ -67,6 +99,7 @@ pub struct KeyNaming {
     file_extension: Option<String>,
     zone: Zone,
     name_time: Pattern,
+    routing: Routing,
 }
 
 /// What distinguishes one object.
@@ -90,8 +123,10 @@ impl KeyNaming {
         let mut keep = |result: Result<Template, Vec<PrefixError>>| {
             result.map_err(|mut found| mistakes.append(&mut found)).ok()
         };
-        let prefix = keep(template(&options.prefix, Place::Prefix));
-        let error_prefix = keep(template(&options.error_output_prefix, Place::ErrorOutputPrefix));
+        let dynamic = options.dynamic_partitioning;
+        let prefix = keep(template(&options.prefix, Place::Prefix, dynamic));
+        let error_prefix =
+            keep(template(&options.error_output_prefix, Place::ErrorOutputPrefix, dynamic));
         if let Some(error_prefix) = &error_prefix
             && error_prefix.has_expressions()
             && !error_prefix.has_error_type()
@@ -101,6 +136,10 @@ impl KeyNaming {
         if options.error_output_prefix.is_empty() && options.prefix.contains("!{") {
             mistakes.push(PrefixError::ErrorPrefixMissing);
         }
+        if dynamic && prefix.as_ref().is_some_and(|prefix| !prefix.has_keys()) {
+            mistakes.push(PrefixError::KeysMissing);
+        }
+        mistakes.extend(routing_mistakes(options));
         let zone = zone(options).map_err(|mistake| mistakes.push(mistake)).ok();
         let file_extension =
             file_extension(options).map_err(|mistake| mistakes.push(mistake)).ok().flatten();
@@ -110,21 +149,39 @@ impl KeyNaming {
             return Err(mistakes);
         };
 
-        let naming = Self {
+        let prefix = complete_prefix(prefix);
+        let mut naming = Self {
             error_prefix: complete_error_prefix(error_prefix, &options.prefix),
-            prefix: complete_prefix(prefix),
+            routing: Routing::new(options.event_time, options.late.clone(), &prefix),
+            prefix,
             file_extension,
             zone,
             name_time: own_pattern(NAME_TIME),
         };
-        naming.try_out()?;
+        naming.routing.fixed = naming.try_out()?;
+        naming.routing.name_bytes_max = options.name_bytes_max;
         Ok(naming)
     }
 
-    /// The key of an object of delivered records.
+    /// The key of an object of this route.
+    pub fn key(&self, name: &ObjectName<'_>, route: &Route) -> Result<String, PrefixError> {
+        match route {
+            Route::Objects => self.object_key(name),
+            Route::Partition(values) => self.partition_key(name, values),
+            Route::Errors(output_type) => self.error_key(name, output_type),
+        }
+    }
+
+    /// The key of an object of delivered records that come from no partition. All timestamps are
+    /// of the oldest arrival.
     pub fn object_key(&self, name: &ObjectName<'_>) -> Result<String, PrefixError> {
-        let extension = self.file_extension.as_deref().unwrap_or(name.extension);
-        self.key(Place::Prefix, name, "", extension)
+        self.evaluate(Place::Prefix, name, "", Values::NONE)
+    }
+
+    /// The key of an object of a partition.
+    fn partition_key(&self, name: &ObjectName<'_>, values: &str) -> Result<String, PrefixError> {
+        let values = Values::new(values, self.routing.event_time);
+        self.evaluate(Place::Prefix, name, "", values)
     }
 
     /// The key of an object of failed records; such objects have no extension.
@@ -134,24 +191,33 @@ impl KeyNaming {
         name: &ObjectName<'_>,
         output_type: &str,
     ) -> Result<String, PrefixError> {
-        self.key(Place::ErrorOutputPrefix, name, output_type, "")
+        self.evaluate(Place::ErrorOutputPrefix, name, output_type, Values::NONE)
     }
 
-    fn key(
+    fn evaluate(
         &self,
         place: Place,
         name: &ObjectName<'_>,
         output_type: &str,
-        extension: &str,
+        values: Values<'_>,
     ) -> Result<String, PrefixError> {
-        let template = match place {
-            Place::Prefix => &self.prefix,
-            Place::ErrorOutputPrefix => &self.error_prefix,
+        let (template, extension) = match place {
+            Place::Prefix => {
+                (&self.prefix, self.file_extension.as_deref().unwrap_or(name.extension))
+            }
+            Place::ErrorOutputPrefix => (&self.error_prefix, ""),
         };
         let arrival_ms = name.oldest_arrival_ms;
         let moment = self.zone.at(arrival_ms).ok_or(PrefixError::Arrival(arrival_ms))?;
         let pad = |source| PrefixError::Pad { place, source };
-        let mut key = template.evaluate(&moment, output_type).map_err(pad)?;
+        let mut key = String::new();
+        if values.is_late() {
+            key.push_str(&self.routing.late.as_ref().ok_or(PrefixError::Route)?.prefix);
+        }
+        template.evaluate(&moment, output_type, values, &mut key).map_err(|error| match error {
+            Unevaluated::Pad(source) => pad(source),
+            Unevaluated::Values => PrefixError::Route,
+        })?;
         let chars = key.chars().count();
         if chars > limits::PREFIX_CHARS_MAX {
             return Err(PrefixError::Evaluated { place, chars });
@@ -167,9 +233,10 @@ impl KeyNaming {
 
     /// Makes keys for every day of a year, with the longest stream name, so that a prefix that
     /// can come out too long is found at configuration and not when records wait for a key.
-    fn try_out(&self) -> Result<(), Vec<PrefixError>> {
+    fn try_out(&self) -> Result<Fixed, Vec<PrefixError>> {
         let stream = "x".repeat(limits::STREAM_NAME_CHARS_MAX);
-        let first = |result: Result<String, PrefixError>| result.err();
+        let notes = self.trial_notes();
+        let mut fixed = Fixed::default();
         for trial in 0..TRIALS {
             let name = ObjectName {
                 stream: &stream,
@@ -178,25 +245,61 @@ impl KeyNaming {
                 extension: ".parquet",
                 uuid: uuid::Uuid::nil(),
             };
+            let mut keys = vec![self.error_key(&name, LONGEST_OUTPUT_TYPE)];
+            match self.trial_routes(&notes, name.oldest_arrival_ms) {
+                Ok(routes) => keys.extend(routes.iter().map(|route| self.key(&name, route))),
+                Err(mistake) => keys.push(Err(mistake)),
+            }
             let mistakes: Vec<PrefixError> =
-                [self.object_key(&name), self.error_key(&name, LONGEST_OUTPUT_TYPE)]
-                    .into_iter()
-                    .filter_map(first)
-                    .collect();
+                keys.iter().filter_map(|key| key.as_ref().err().cloned()).collect();
             if !mistakes.is_empty() {
                 return Err(mistakes);
             }
+            keys.iter().skip(1).flatten().for_each(|key| fixed.at_least(key));
         }
-        Ok(())
+        Ok(fixed)
+    }
+
+    /// What a record with the shortest keys would have to say.
+    fn trial_notes(&self) -> Notes {
+        let short = |key: &str| (key.into(), "x".to_owned());
+        let mut notes = Notes::default();
+        let findings = notes.edit();
+        findings.from_query = self.query_keys().into_iter().map(short).collect();
+        findings.from_lambda = self.lambda_keys().into_iter().map(short).collect();
+        notes
     }
 }
 
-fn template(text: &str, place: Place) -> Result<Template, Vec<PrefixError>> {
+/// What is wrong with event times and late records, and with characters that mean something in
+/// routes.
+fn routing_mistakes(options: &KeyOptions) -> Vec<PrefixError> {
+    let mut mistakes = Vec::new();
+    let routed = options.dynamic_partitioning || options.event_time;
+    if routed && options.prefix.chars().any(char::is_control) {
+        mistakes.push(PrefixError::Control);
+    }
+    let Some(late) = &options.late else { return mistakes };
+    if !options.event_time {
+        mistakes.push(PrefixError::LateWithoutEventTime);
+    }
+    let literal = !late.prefix.is_empty() && !late.prefix.contains("!{");
+    if !literal || late.prefix.chars().any(char::is_control) {
+        mistakes.push(PrefixError::LatePrefix(late.prefix.clone()));
+    }
+    mistakes
+}
+
+fn template(
+    text: &str,
+    place: Place,
+    dynamic_partitioning: bool,
+) -> Result<Template, Vec<PrefixError>> {
     let chars = text.chars().count();
     if chars > limits::PREFIX_CONFIGURED_CHARS_MAX {
         return Err(vec![PrefixError::Configured { place, chars }]);
     }
-    Template::parse(text, place)
+    Template::parse(text, place, dynamic_partitioning)
 }
 
 fn complete_prefix(mut prefix: Template) -> Template {

@@ -4,6 +4,7 @@ use super::{
     PrefixError,
     error::Place,
     java_time::{Moment, PadTooNarrow, Pattern},
+    route::Values,
 };
 
 /// Characters of `!{firehose:random-string}` (Firehose guide).
@@ -21,11 +22,33 @@ pub(super) enum Part {
     Time(Pattern),
     Random,
     ErrorType,
+    /// A value of the namespace `partitionKeyFromQuery`.
+    Query(String),
+    /// A value of the namespace `partitionKeyFromLambda`.
+    Lambda(String),
+}
+
+/// Why a prefix did not come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unevaluated {
+    Pad(PadTooNarrow),
+    /// The route holds other values than the prefix takes.
+    Values,
+}
+
+impl From<PadTooNarrow> for Unevaluated {
+    fn from(source: PadTooNarrow) -> Self {
+        Self::Pad(source)
+    }
 }
 
 impl Template {
     /// Expressions begin with `!{` and end with the next `}`; all other text is literal.
-    pub(super) fn parse(text: &str, place: Place) -> Result<Self, Vec<PrefixError>> {
+    pub(super) fn parse(
+        text: &str,
+        place: Place,
+        dynamic_partitioning: bool,
+    ) -> Result<Self, Vec<PrefixError>> {
         let mut template = Self::of_literal("");
         let mut mistakes = Vec::new();
         let mut rest = text;
@@ -35,7 +58,7 @@ impl Template {
                 mistakes.push(PrefixError::Unterminated { place, rest: rest[start..].to_owned() });
                 return Err(mistakes);
             };
-            match expression(&rest[start + 2..start + length], place) {
+            match expression(&rest[start + 2..start + length], place, dynamic_partitioning) {
                 Ok(part) => template.parts.push(part),
                 Err(mistake) => mistakes.push(mistake),
             }
@@ -65,6 +88,10 @@ impl Template {
         self.parts.push(part);
     }
 
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     pub(super) fn has_expressions(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, Part::Literal(_)))
     }
@@ -73,29 +100,45 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::ErrorType))
     }
 
-    /// The text for an object of this moment; all timestamps share it.
+    /// Whether it takes anything from partition keys.
+    pub(super) fn has_keys(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Query(_) | Part::Lambda(_)))
+    }
+
+    pub(super) fn times(&self) -> impl Iterator<Item = &Pattern> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Time(pattern) => Some(pattern),
+            _ => None,
+        })
+    }
+
+    /// Appends the text for an object of this moment and route; all timestamps that the route does
+    /// not hold share the moment.
     pub(super) fn evaluate(
         &self,
         moment: &Moment<'_>,
         output_type: &str,
-    ) -> Result<String, PadTooNarrow> {
-        let mut text = String::new();
+        mut values: Values<'_>,
+        text: &mut String,
+    ) -> Result<(), Unevaluated> {
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
-                Part::Time(pattern) => pattern.print(moment, &mut text)?,
+                Part::Time(_) if values.hold_times() => text.push_str(values.next()?),
+                Part::Time(pattern) => pattern.print(moment, text)?,
                 Part::Random => {
                     text.extend(std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM_CHARS));
                 }
                 Part::ErrorType => text.push_str(output_type),
+                Part::Query(_) | Part::Lambda(_) => text.push_str(values.next()?),
             }
         }
-        Ok(text)
+        values.end()
     }
 }
 
 /// What stands between `!{` and `}`.
-fn expression(text: &str, place: Place) -> Result<Part, PrefixError> {
+fn expression(text: &str, place: Place, dynamic_partitioning: bool) -> Result<Part, PrefixError> {
     if text.contains("!{") {
         return Err(PrefixError::Nested { place, expression: text.to_owned() });
     }
@@ -113,10 +156,16 @@ fn expression(text: &str, place: Place) -> Result<Part, PrefixError> {
         }
         ("firehose", "error-output-type") => Err(PrefixError::ErrorTypeInPrefix),
         ("firehose", value) => Err(PrefixError::UnknownValue { place, value: value.to_owned() }),
-        ("partitionKeyFromQuery" | "partitionKeyFromLambda", _) => Err(match place {
-            Place::Prefix => PrefixError::DynamicPartitioning,
-            Place::ErrorOutputPrefix => PrefixError::PartitionKeyOfError(namespace.to_owned()),
-        }),
+        ("partitionKeyFromQuery" | "partitionKeyFromLambda", _)
+            if place == Place::ErrorOutputPrefix =>
+        {
+            Err(PrefixError::PartitionKeyOfError(namespace.to_owned()))
+        }
+        ("partitionKeyFromQuery" | "partitionKeyFromLambda", _) if !dynamic_partitioning => {
+            Err(PrefixError::DynamicPartitioning)
+        }
+        ("partitionKeyFromQuery", key) => Ok(Part::Query(key.to_owned())),
+        ("partitionKeyFromLambda", key) => Ok(Part::Lambda(key.to_owned())),
         (namespace, _) => {
             Err(PrefixError::UnknownNamespace { place, namespace: namespace.to_owned() })
         }

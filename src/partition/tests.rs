@@ -188,6 +188,7 @@ fn mistakes_are_reported_together() {
         error_output_prefix: "!{timestamp:yyyy}".to_owned(),
         file_extension: Some("json".to_owned()),
         custom_time_zone: Some("Mars/Olympus".to_owned()),
+        ..KeyOptions::default()
     });
     assert_eq!(found.len(), 5, "{found:?}");
 }

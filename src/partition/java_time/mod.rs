@@ -145,6 +145,33 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether it prints nothing finer than minutes.
+    pub fn is_by_minute(&self) -> bool {
+        self.elements.iter().all(Element::is_by_minute)
+    }
+}
+
+impl Element {
+    fn is_by_minute(&self) -> bool {
+        match self {
+            Self::Number { field, .. } => !matches!(
+                field,
+                Field::Second | Field::NanoOfSecond | Field::MilliOfDay | Field::NanoOfDay
+            ),
+            Self::Fraction(_) => false,
+            Self::Pad { inner, .. } => inner.is_by_minute(),
+            Self::Literal(_)
+            | Self::TwoDigits(_)
+            | Self::Text { .. }
+            | Self::Offset { .. }
+            | Self::LocalizedOffset(_)
+            | Self::ZoneId
+            | Self::ZoneName(_) => true,
+        }
+    }
+}
+
 struct Parser<'a> {
     text: &'a str,
     chars: Vec<char>,

@@ -18,11 +18,15 @@ use crate::limits;
 /// that grows with the square of its length.
 const INTEGER_DIGITS_MAX: usize = 40;
 
-/// The one document of a record; `None` if the record is something else.
-pub(super) fn read(record: &Bytes) -> Option<Val> {
+/// The one document of a record; `None` if the record is something else. With `fields`, an object
+/// is read with these only; the others are checked and left out.
+pub(super) fn read(record: &Bytes, fields: Option<&[String]>) -> Option<Val> {
     simdutf8::basic::from_utf8(record).ok()?;
     let mut reader = Reader { record, scanner: Scanner::new(record) };
-    let value = reader.value(0)?;
+    let value = match (fields, reader.scanner.peek()?) {
+        (Some(fields), b'{') => reader.object(1, Some(fields)),
+        _ => reader.value(0),
+    }?;
     reader.scanner.peek().is_none().then_some(value)
 }
 
@@ -35,7 +39,7 @@ impl Reader<'_> {
     fn value(&mut self, depth: usize) -> Option<Val> {
         match self.scanner.peek()? {
             b'"' => self.string(),
-            b'{' if depth < limits::JSON_DEPTH_MAX => self.object(depth + 1),
+            b'{' if depth < limits::JSON_DEPTH_MAX => self.object(depth + 1, None),
             b'[' if depth < limits::JSON_DEPTH_MAX => self.array(depth + 1),
             b'{' | b'[' => None,
             _ => match self.scanner.word() {
@@ -58,7 +62,7 @@ impl Reader<'_> {
         Some(Val::utf8_str(bytes))
     }
 
-    fn object(&mut self, depth: usize) -> Option<Val> {
+    fn object(&mut self, depth: usize, fields: Option<&[String]>) -> Option<Val> {
         self.scanner.at += 1;
         let mut map = Map::default();
         if self.scanner.take(b'}').is_some() {
@@ -68,13 +72,69 @@ impl Reader<'_> {
             if self.scanner.peek()? != b'"' {
                 return None;
             }
-            let key = self.string()?;
-            self.scanner.take(b':')?;
-            let value = self.value(depth)?;
-            map.insert(key, value);
+            let start = self.scanner.at;
+            let wanted = match fields {
+                None => true,
+                Some(fields) => {
+                    let key = self.checked_string()?;
+                    fields.iter().any(|field| key.is(field))
+                }
+            };
+            if wanted {
+                self.scanner.at = start;
+                let key = self.string()?;
+                self.scanner.take(b':')?;
+                let value = self.value(depth)?;
+                map.insert(key, value);
+            } else {
+                self.scanner.take(b':')?;
+                self.check(depth)?;
+            }
             if self.scanner.take(b',').is_none() {
                 self.scanner.take(b'}')?;
                 return Some(Val::obj(map));
+            }
+        }
+    }
+
+    fn checked_string(&mut self) -> Option<Quoted<'_>> {
+        let quoted = self.scanner.string()?;
+        if quoted.escaped {
+            quoted.text()?;
+        }
+        Some(quoted)
+    }
+
+    /// Goes over a value, as strictly as `value` reads it.
+    fn check(&mut self, depth: usize) -> Option<()> {
+        let closing = match self.scanner.peek()? {
+            b'"' => return self.checked_string().map(drop),
+            b'{' => b'}',
+            b'[' => b']',
+            _ => {
+                let word = self.scanner.word();
+                let named = matches!(word, b"null" | b"true" | b"false");
+                return (named || number::is_number(word)).then_some(());
+            }
+        };
+        if depth >= limits::JSON_DEPTH_MAX {
+            return None;
+        }
+        self.scanner.at += 1;
+        if self.scanner.take(closing).is_some() {
+            return Some(());
+        }
+        loop {
+            if closing == b'}' {
+                if self.scanner.peek()? != b'"' {
+                    return None;
+                }
+                self.checked_string()?;
+                self.scanner.take(b':')?;
+            }
+            self.check(depth + 1)?;
+            if self.scanner.take(b',').is_none() {
+                return self.scanner.take(closing);
             }
         }
     }

@@ -94,7 +94,7 @@ fn range<'a>(mut cv: Cv<'a, Guarded>) -> ValXs<'a, Val> {
 
 fn from_json(value: Val) -> Result<Val, Error<Val>> {
     match &value {
-        Val::TStr(text) => document::read(text)
+        Val::TStr(text) => document::read(text, None)
             .ok_or_else(|| Error::str("fromjson: the string is not one JSON document")),
         _ => Err(Error::typ(value, "string")),
     }

@@ -21,6 +21,11 @@ pub(in crate::transform) fn canonical(word: &[u8]) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(print(value).unwrap_or_else(|| text.to_owned())))
 }
 
+/// Whether a text is a JSON number.
+pub(super) fn is_number(word: &[u8]) -> bool {
+    Shape::of(word).is_some()
+}
+
 /// A double as jq 1.6 prints it; `None` for what is not a number. Infinity is the largest double.
 pub(super) fn print(value: f64) -> Option<String> {
     if value.is_nan() {

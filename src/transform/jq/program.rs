@@ -32,6 +32,8 @@ const MAIN: &str = "standpipe_main";
 /// A compiled filter.
 pub struct Program {
     filter: Filter<Guarded>,
+    /// What it reads of an object, if not all.
+    fields: Option<Vec<String>>,
 }
 
 impl std::fmt::Debug for Program {
@@ -75,7 +77,8 @@ pub(super) fn inspect(text: &str) -> Result<(Program, Shape), JqError> {
                 construction: query::construction(&term),
                 is_no_object: query::is_no_object(&term),
             };
-            Ok((Program { filter: link(text, term)? }, shape))
+            let fields = query::fields(&term);
+            Ok((Program { filter: link(text, term)?, fields }, shape))
         }));
         attempt.unwrap_or_else(|_| Err(at(text, 0..0, "the filter cannot be compiled".to_owned())))
     })
@@ -169,7 +172,8 @@ impl Program {
         take: impl FnOnce(&mut Outputs<'_>) -> Result<T, String>,
     ) -> Result<T, Failed> {
         let attempt = panic::catch_unwind(AssertUnwindSafe(|| {
-            let input = document::read(record).ok_or(Failed::NotJson)?;
+            let input = document::read(record, self.fields.as_deref());
+            let input = input.ok_or(Failed::NotJson)?;
             let budget = Budget::new(record.len(), room);
             let data = Data { lut: &self.filter.lut, budget: &budget };
             let context = Ctx::<Guarded>::new(data, Vars::new([]));

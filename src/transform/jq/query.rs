@@ -3,7 +3,7 @@
 use jaq_core::{
     load::{
         lex::StrPart,
-        parse::{BinaryOp, Term},
+        parse::{BinaryOp, Pattern, Term},
     },
     path,
 };
@@ -95,6 +95,93 @@ fn literal(term: &Term<&str>) -> Option<String> {
         }
     }
     Some(text)
+}
+
+/// The fields of its input that a filter looks at, if its outputs depend on nothing else of an
+/// object. In doubt `None`: then it must have all of it.
+///
+/// A part of the filter gets the input itself, or what other parts made of it; `fields` walks over
+/// those that get the input.
+pub(super) fn fields(term: &Term<&str>) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    collect(term, &mut found).map(|()| found)
+}
+
+fn collect(term: &Term<&str>, found: &mut Vec<String>) -> Option<()> {
+    let mut all = |terms: &[&Term<&str>]| terms.iter().try_for_each(|term| collect(term, found));
+    match term {
+        Term::Num(_) | Term::Var(_) | Term::Break(_) | Term::Arr(None) => Some(()),
+        Term::Str(_, parts) => parts.iter().try_for_each(|part| match part {
+            StrPart::Term(inner) => collect(inner, found),
+            StrPart::Str(_) | StrPart::Char(_) => Some(()),
+        }),
+        // The catching part gets the error.
+        Term::Arr(Some(inner)) | Term::Neg(inner) | Term::Label(_, inner) => all(&[inner]),
+        Term::TryCatch(inner, _) => all(&[inner]),
+        Term::Obj(entries) => entries.iter().try_for_each(|entry| collect_entry(entry, found)),
+        Term::BinOp(left, op, right) => match op {
+            // The part behind a pipe gets what comes before it.
+            BinaryOp::Pipe(None) => all(&[left]),
+            BinaryOp::Pipe(Some(Pattern::Var(_)))
+            | BinaryOp::Comma
+            | BinaryOp::Alt
+            | BinaryOp::Or
+            | BinaryOp::And
+            | BinaryOp::Math(_)
+            | BinaryOp::Cmp(_) => all(&[left, right]),
+            _ => None,
+        },
+        // The updating parts get the state.
+        Term::Fold(_, over, Pattern::Var(_), args) => all(&[over, args.first()?]),
+        Term::IfThenElse(branches, Some(otherwise)) => {
+            branches.iter().try_for_each(|(test, then)| {
+                collect(test, found)?;
+                collect(then, found)
+            })?;
+            collect(otherwise, found)
+        }
+        Term::Call("true" | "false" | "null" | "empty", args) if args.is_empty() => Some(()),
+        Term::Path(head, path::Path(parts)) => {
+            let mut parts = parts.iter();
+            match (&**head, parts.next()) {
+                (Term::Id, Some((path::Part::Index(key), _))) => found.push(literal(key)?),
+                (Term::Id, _) => return None,
+                (head, first) => {
+                    collect(head, found)?;
+                    first.map_or(Some(()), |(part, _)| collect_part(part, found))?;
+                }
+            }
+            parts.try_for_each(|(part, _)| collect_part(part, found))
+        }
+        _ => None,
+    }
+}
+
+/// What stands in brackets gets the input, too.
+fn collect_part(part: &path::Part<Term<&str>>, found: &mut Vec<String>) -> Option<()> {
+    match part {
+        path::Part::Index(index) => collect(index, found),
+        path::Part::Range(from, to) => {
+            from.iter().chain(to).try_for_each(|bound| collect(bound, found))
+        }
+    }
+}
+
+fn collect_entry(
+    (key, value): &(Term<&str>, Option<Term<&str>>),
+    found: &mut Vec<String>,
+) -> Option<()> {
+    match (key, value) {
+        (key, Some(value)) => {
+            collect(key, found)?;
+            collect(value, found)
+        }
+        (Term::Var(_), None) => Some(()),
+        (key, None) => {
+            found.push(literal(key)?);
+            Some(())
+        }
+    }
 }
 
 /// True for what can never be an object.

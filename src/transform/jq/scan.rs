@@ -25,7 +25,7 @@ impl<'a> Quoted<'a> {
         if self.escaped { unescape(raw).map(Cow::Owned) } else { Some(Cow::Borrowed(raw)) }
     }
 
-    fn is(&self, key: &str) -> bool {
+    pub(super) fn is(&self, key: &str) -> bool {
         if self.escaped {
             self.text().is_some_and(|text| text == key)
         } else {

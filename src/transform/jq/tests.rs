@@ -223,6 +223,31 @@ fn a_map_makes_a_record_of_each_output() {
 }
 
 #[test]
+fn what_a_filter_does_not_look_at_must_be_json() {
+    let filter = Filter::new(".a == 1").unwrap();
+    for text in [r#"{"a":1,"b":{"c":[1,-2.5e3,"x\n",null,{}],"d":[]}}"#, r#"{"b":2,"a":2,"a":1}"#] {
+        assert!(matches!(apply(&filter, &[text])[0], Verdict::Emit(_)), "{text}");
+    }
+    let deep = format!("{{\"a\":1,\"b\":{}{}}}", "[".repeat(256), "]".repeat(256));
+    for text in [
+        r#"{"a":1,"b":01}"#,
+        r#"{"a":1,"b":}"#,
+        r#"{"a":1,"b":[1,]}"#,
+        r#"{"a":1,"b":{"c"}}"#,
+        r#"{"a":1,"b":{1:2}}"#,
+        r#"{"a":1,"b":"\x"}"#,
+        r#"{"a":1,"\x":2}"#,
+        r#"{"a":1,"b":nul}"#,
+        r#"{"a":1,"b":[1}}"#,
+        r#"{"a":1,"b":2"#,
+        r#"{"a":1,"b":2} 3"#,
+        deep.as_str(),
+    ] {
+        assert!(matches!(apply(&filter, &[text])[0], Verdict::Fail(_)), "{text}");
+    }
+}
+
+#[test]
 fn notes_are_carried_on() {
     let mut noted = record(r#"{"a":1}"#);
     noted.notes.edit().event_ms = Some(5);
@@ -276,6 +301,25 @@ proptest! {
         let text = if pretty { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) };
         let text = text.unwrap();
         prop_assert_eq!(extract(query, &text), extract(&slow(query), &text));
+    }
+
+    #[test]
+    fn what_a_filter_does_not_look_at_changes_nothing(
+        document in json(),
+        filter in prop::sample::select(vec![
+            ".a", ".a == .b", ".a and .b.a", "[.a, .b[.a]?]", "{a, x: .b}", "(.a | length) > 1",
+            "if .a then .b else 1 end", "\"\\(.a)\"", ".a // .[\"c d\"]", "try .a.b catch .",
+            "reduce .a[]? as $x (.b; . + 1)", ".a as $x | [$x, .b]", ".a as [$x] | .", "-.a",
+            ".a.b[1:]", ". as $x | .a", ".a, .", ".a | .", "[.[]?]", "if .a then 1 end", "length",
+            "map_values(.)", ".a = 1", ".b |= 2", "{(.a | tostring): 1}", "label $f | .a, break $f",
+            "{\"a\\(.b)\": 1}", "1", "null", "select(.a)", "def f: .; f", "(.a, .b)[0]?",
+        ]),
+    ) {
+        let text = serde_json::to_string(&document).unwrap();
+        let whole = format!(". | ({filter})");
+        let maps = [Map::new(filter).unwrap(), Map::new(&whole).unwrap()];
+        let [one, two] = maps.map(|map| apply(&map, &[&text]));
+        prop_assert_eq!(one, two);
     }
 
     #[test]
