@@ -149,6 +149,10 @@ impl S3Destination {
             error_output_prefix: self.error_output_prefix.clone(),
             file_extension: self.file_extension.clone(),
             custom_time_zone: self.custom_time_zone.clone(),
+            dynamic_partitioning: self.partitioning().is_some(),
+            event_time: self.event_time.is_some(),
+            late: self.late.as_ref().map(Late::options),
+            name_bytes_max: self.bucket.starts_with("file:").then_some(limits::FILE_NAME_BYTES_MAX),
         }
     }
 }
@@ -160,8 +164,8 @@ impl Backup {
             prefix: self.prefix.clone(),
             // Source records cannot fail; a prefix with expressions demands one all the same.
             error_output_prefix: "!{firehose:error-output-type}/".into(),
-            file_extension: None,
             custom_time_zone,
+            ..KeyOptions::default()
         }
     }
 }
