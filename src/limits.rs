@@ -407,4 +407,5 @@ const _: () = {
     assert!(APPEND_QUEUE_BYTES >= FRAME_BYTES_MAX);
     assert!(GATHER_BYTES <= GROUP_COMMIT_BYTES && GATHER_BYTES <= APPEND_QUEUE_BYTES);
     assert!(RESERVE_FIRST_BYTES <= SEGMENT_BYTES);
+    assert!(ROWS_INPUT_BYTES_MAX / 2 * 3 < i32::MAX as usize);
 };

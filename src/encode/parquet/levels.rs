@@ -31,6 +31,9 @@ struct Slot {
 
 /// Levels of the leaf that `steps` lead to from a column's array.
 pub(super) fn levels(column: &ArrayRef, steps: &[Step]) -> Levels {
+    if steps.is_empty() && column.null_count() == 0 {
+        return without_nulls(column);
+    }
     let mut array = Arc::clone(column);
     let mut slots: Vec<Slot> = (0..array.len() as u32)
         .map(|row| Slot { definition: 0, repetition: 0, at: Some(row) })
@@ -62,6 +65,16 @@ pub(super) fn levels(column: &ArrayRef, steps: &[Step]) -> Levels {
         repetition: (depth > 0).then(|| slots.iter().map(|slot| slot.repetition).collect()),
         present: slots.iter().filter_map(|slot| slot.at).collect(),
         values: array,
+    }
+}
+
+/// What most columns are: neither nested nor null anywhere.
+fn without_nulls(column: &ArrayRef) -> Levels {
+    Levels {
+        definition: vec![1; column.len()],
+        repetition: None,
+        values: Arc::clone(column),
+        present: (0..column.len() as u32).collect(),
     }
 }
 

@@ -1,12 +1,10 @@
 //! Our options in the words of the `parquet` crate.
 
-use parquet::{
-    basic::{Compression as Codec, GzipLevel, ZstdLevel},
-    file::properties::{EnabledStatistics, WriterProperties, WriterVersion as Version},
-};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion as Version};
 
 use super::{
-    Compression, Options, TimestampUnit, WriteError, WriterVersion,
+    Options, TimestampUnit, WriteError, WriterVersion,
+    codec::named,
     schema::{Kind, Layout, Leaf},
 };
 use crate::limits::{
@@ -20,9 +18,6 @@ pub(super) fn created_by() -> String {
     let build = option_env!("STANDPIPE_COMMIT").unwrap_or("unknown");
     format!("standpipe version {} (build {build})", env!("CARGO_PKG_VERSION"))
 }
-
-/// Zstandard's own default level, and parquet-mr's.
-const ZSTD_LEVEL: i32 = 3;
 
 /// Bytes a page is aimed at.
 pub(super) fn page_bytes(options: &Options) -> usize {
@@ -40,7 +35,7 @@ pub(super) fn properties(
             WriterVersion::V1 => Version::PARQUET_1_0,
             WriterVersion::V2 => Version::PARQUET_2_0,
         })
-        .set_compression(codec(options.compression)?)
+        .set_compression(named(options.compression)?)
         .set_dictionary_enabled(options.enable_dictionary_compression)
         .set_dictionary_page_size_limit(page_bytes)
         .set_data_page_size_limit(page_bytes)
@@ -59,15 +54,6 @@ pub(super) fn properties(
         builder = builder.set_column_bloom_filter_fpp(leaf.path.clone(), probability);
     }
     Ok(builder.build())
-}
-
-fn codec(compression: Compression) -> Result<Codec, WriteError> {
-    Ok(match compression {
-        Compression::Snappy => Codec::SNAPPY,
-        Compression::Gzip => Codec::GZIP(GzipLevel::default()),
-        Compression::Uncompressed => Codec::UNCOMPRESSED,
-        Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?),
-    })
 }
 
 /// The leaves that get a filter.

@@ -13,7 +13,7 @@
 //! Everything is optional except the keys of maps. Hive's older releases, which Firehose's files
 //! look like, call the inner group of a map `map`, newer ones `key_value`; readers go by position.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use arrow_schema::SchemaRef;
 use parquet::{
@@ -34,6 +34,8 @@ pub(super) struct Layout {
     pub arrow: SchemaRef,
     /// Leaves in the order of the file: depth first.
     pub leaves: Vec<Leaf>,
+    /// Which of them belong to each column.
+    pub of_column: Vec<Range<usize>>,
 }
 
 /// A leaf: what becomes a column chunk.
@@ -78,8 +80,24 @@ impl Layout {
         let mut walk = Walk { unit, leaves: Vec::new(), here: Place::default() };
         let fields = walk.columns(&table.columns, |walk, index| walk.here.column = index)?;
         let root = Type::group_type_builder("hive_schema").with_fields(fields).build()?;
-        Ok(Self { root: Arc::new(root), arrow: Arc::new(table.to_arrow()), leaves: walk.leaves })
+        Ok(Self {
+            root: Arc::new(root),
+            arrow: Arc::new(table.to_arrow()),
+            of_column: ranges(&walk.leaves),
+            leaves: walk.leaves,
+        })
     }
+}
+
+/// Leaves come column by column, and every column has one.
+fn ranges(leaves: &[Leaf]) -> Vec<Range<usize>> {
+    let mut next = 0;
+    let range = |leaves: &[Leaf]| {
+        let first = next;
+        next += leaves.len();
+        first..next
+    };
+    leaves.chunk_by(|one, other| one.column == other.column).map(range).collect()
 }
 
 /// Where the walk through the types is.

@@ -101,7 +101,7 @@ fn present_nanos(levels: &Levels) -> impl Iterator<Item = i64> {
 }
 
 /// Nanoseconds of the day, then the Julian day: what Hive and Impala call a timestamp.
-fn int96(nanos: i64) -> Int96 {
+pub(super) fn int96(nanos: i64) -> Int96 {
     let of_day = nanos.rem_euclid(NANOS_OF_DAY) as u64;
     let day = nanos.div_euclid(NANOS_OF_DAY) + JULIAN_DAY_OF_EPOCH;
     let mut value = Int96::new();
@@ -110,7 +110,7 @@ fn int96(nanos: i64) -> Int96 {
 }
 
 /// Nanoseconds in a unit. What does not come out even goes to the earlier instant, before 1970 too.
-fn divisor(unit: TimestampUnit) -> i64 {
+pub(super) fn divisor(unit: TimestampUnit) -> i64 {
     match unit {
         TimestampUnit::Millis => 1_000_000,
         TimestampUnit::Micros => 1_000,

@@ -8,10 +8,13 @@ use parquet::{
     arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
     errors::ParquetError,
     file::writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    schema::types::ColumnDescPtr,
 };
 
 use super::{
-    Options,
+    Options, WriterVersion,
+    codec::{PageCodec, named},
+    plain::{PlainColumn, Press},
     properties::{page_bytes, properties},
     schema::{Kind, Layout, Leaf},
     timestamps::TimestampColumn,
@@ -53,6 +56,10 @@ pub enum WriteError {
     Parquet(#[from] ParquetError),
 }
 
+/// Rows go to the columns in parts of at most this share of a page, which is by how much a page
+/// outgrows its size. Smaller parts cost CPU for every column.
+const PARTS_OF_PAGE: usize = 4;
+
 /// Writes one file. After an error it is of no more use.
 pub struct Writer {
     layout: Layout,
@@ -63,11 +70,14 @@ pub struct Writer {
     /// Encoded bytes in them.
     open_bytes: usize,
     options: Options,
-    page_bytes: usize,
+    /// Whether all columns are plain pages of the first version.
+    plain: bool,
+    press: Press,
 }
 
 /// The open chunk of a leaf.
 enum Chunk {
+    Plain(Box<PlainColumn>),
     Arrow(Box<ArrowColumnWriter>),
     Timestamp(Box<TimestampColumn>),
 }
@@ -77,6 +87,8 @@ impl Writer {
         let layout = Layout::new(schema, options.timestamp_unit)?;
         let properties = Arc::new(properties(options, &layout)?);
         let file = SerializedFileWriter::new(Vec::new(), Arc::clone(&layout.root), properties)?;
+        let codec = PageCodec::new(options.compression)?;
+        let press = Press::new(codec, named(options.compression)?, page_bytes(options));
         let columns = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&layout.arrow));
         Ok(Self {
             layout,
@@ -85,7 +97,10 @@ impl Writer {
             open: Vec::new(),
             open_bytes: 0,
             options: options.clone(),
-            page_bytes: page_bytes(options),
+            plain: options.writer_version == WriterVersion::V1
+                && !options.enable_dictionary_compression
+                && options.bloom_filter_columns.is_empty(),
+            press,
         })
     }
 
@@ -94,12 +109,12 @@ impl Writer {
         if !same_types(&rows.schema_ref().fields, &self.layout.arrow) {
             return Err(WriteError::OtherSchema);
         }
-        // A page is closed after the values that overfill it, a thousand at a time: rows with long
-        // values go in smaller numbers, lest a page become many times its size.
+        // A page is closed after the rows that overfill it: those with long values go in smaller
+        // numbers, lest a page become many times its size.
         let mut parts = vec![rows.clone()];
         while let Some(part) = parts.pop() {
             let rows = part.num_rows();
-            if rows > 1 && widest_bytes(part.columns()) > self.page_bytes {
+            if rows > 1 && widest_bytes(part.columns()) > self.press.page_bytes / PARTS_OF_PAGE {
                 parts.push(part.slice(rows / 2, rows - rows / 2));
                 parts.push(part.slice(0, rows / 2));
             } else if rows > 0 {
@@ -113,20 +128,19 @@ impl Writer {
         if self.open.is_empty() {
             self.open = self.open_row_group()?;
         }
-        let mut chunks = self.open.iter_mut().zip(&self.layout.leaves).peekable();
         for (index, array) in rows.columns().iter().enumerate() {
-            let here = |(_, leaf): &(&mut Chunk, &Leaf)| leaf.column == index;
-            if matches!(array.data_type(), DataType::Timestamp(..)) {
-                let (chunk, leaf) = chunks.next().expect("every column has a leaf");
-                chunk.write_timestamps(array, leaf)?;
-                continue;
-            }
-            let arrow = compute_leaves(self.layout.arrow.field(index), array)?;
-            for values in arrow {
-                let (chunk, leaf) = chunks.next_if(here).expect("both count the same leaves");
+            let of_column = self.layout.of_column[index].clone();
+            let chunks = &mut self.open[of_column.clone()];
+            let arrow = match chunks.iter().any(|chunk| matches!(chunk, Chunk::Arrow(_))) {
+                true => compute_leaves(self.layout.arrow.field(index), array)?,
+                false => Vec::new(),
+            };
+            let leaves = &self.layout.leaves[of_column];
+            for (number, (chunk, leaf)) in chunks.iter_mut().zip(leaves).enumerate() {
                 match chunk {
-                    Chunk::Arrow(writer) => writer.write(&values)?,
-                    Chunk::Timestamp(_) => chunk.write_timestamps(array, leaf)?,
+                    Chunk::Plain(column) => column.write(array, &leaf.steps, &mut self.press)?,
+                    Chunk::Arrow(writer) => writer.write(&arrow[number])?,
+                    Chunk::Timestamp(column) => column.write(array, &leaf.steps)?,
                 }
             }
         }
@@ -140,14 +154,21 @@ impl Writer {
     }
 
     fn open_row_group(&self) -> Result<Vec<Chunk>, WriteError> {
+        let described = self.file.schema_descr().columns();
+        let unit = self.options.timestamp_unit;
+        if self.plain {
+            let chunk = |column: &ColumnDescPtr| PlainColumn::new(Arc::clone(column), unit);
+            return Ok(described
+                .iter()
+                .map(|column| Chunk::Plain(Box::new(chunk(column))))
+                .collect());
+        }
         let number = self.file.flushed_row_groups().len();
         let arrow = self.columns.create_column_writers(number)?;
-        let described = self.file.schema_descr().columns();
         let chunks = arrow.into_iter().zip(described).zip(&self.layout.leaves);
         let chunk = |((writer, column), leaf): ((ArrowColumnWriter, &_), &Leaf)| match leaf.kind {
             Kind::Timestamp => {
                 let properties = Arc::clone(self.file.properties());
-                let unit = self.options.timestamp_unit;
                 let column = TimestampColumn::new(Arc::clone(column), properties, unit);
                 Chunk::Timestamp(Box::new(column))
             }
@@ -157,9 +178,10 @@ impl Writer {
     }
 
     fn close_row_group(&mut self) -> Result<(), WriteError> {
+        self.file.inner_mut().reserve(self.open_bytes);
         let mut group = self.file.next_row_group()?;
         for chunk in mem::take(&mut self.open) {
-            chunk.append_to(&mut group)?;
+            chunk.append_to(&mut group, &mut self.press)?;
         }
         group.close()?;
         self.open_bytes = 0;
@@ -184,19 +206,9 @@ impl Writer {
 }
 
 impl Chunk {
-    fn write_timestamps(
-        &mut self,
-        column: &arrow_array::ArrayRef,
-        leaf: &Leaf,
-    ) -> Result<(), WriteError> {
-        let Self::Timestamp(writer) = self else {
-            unreachable!("leaves of timestamps have chunks of timestamps");
-        };
-        Ok(writer.write(column, &leaf.steps)?)
-    }
-
     fn bytes(&self) -> usize {
         match self {
+            Self::Plain(column) => column.bytes(),
             Self::Arrow(writer) => writer.get_estimated_total_bytes(),
             Self::Timestamp(writer) => writer.bytes(),
         }
@@ -205,11 +217,16 @@ impl Chunk {
     fn append_to(
         self,
         group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+        press: &mut Press,
     ) -> Result<(), WriteError> {
         match self {
             Self::Arrow(writer) => writer.close()?.append_to_row_group(group)?,
-            Self::Timestamp(writer) => {
-                let (pages, closed) = writer.close()?;
+            Self::Plain(column) => {
+                let (pages, closed) = column.close(press)?;
+                group.append_column(&pages, closed)?;
+            }
+            Self::Timestamp(column) => {
+                let (pages, closed) = column.close()?;
                 group.append_column(&pages, closed)?;
             }
         }

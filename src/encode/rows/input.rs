@@ -284,10 +284,13 @@ fn sum(bytes: &[u8], mut at: usize, digits: &mut u64) -> usize {
 fn special(bytes: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);
-        // The lowest bit that is set is exact; higher ones may be borrowed from it.
-        let found = (zeros(word ^ (ONES * u64::from(b'"')))
-            | zeros(word ^ (ONES * u64::from(b'\\')))
-            | (word.wrapping_sub(ONES * 0x20) & !word))
+        // A byte that is zero after the XOR, or below 32, borrows into its highest bit; bytes of
+        // other scripts have that bit anyway and are masked out. The lowest bit that is set is
+        // exact; higher ones may be borrowed from it.
+        let found = ((word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES)
+            | (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES)
+            | word.wrapping_sub(ONES * 0x20))
+            & !word
             & HIGH;
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
@@ -302,12 +305,6 @@ fn special(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at.min(bytes.len())
-}
-
-/// Marks the bytes that are zero, in their highest bits.
-#[inline]
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word
 }
 
 impl Raw<'_> {

@@ -45,7 +45,7 @@ pub(super) enum Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
     Number(Unit, usize),
-    Year { digits_max: usize, two: bool },
+    Year { letters: usize, digits_max: usize },
     Fraction(usize),
     Month,
     Weekday,
@@ -136,7 +136,7 @@ fn quoted(pattern: &str) -> Result<(Item, usize), String> {
 
 fn item(letter: char, length: usize) -> Result<Item, String> {
     Ok(match letter {
-        'y' | 'Y' => Item::Year { digits_max: length.max(9), two: length == 2 },
+        'y' | 'Y' => Item::Year { letters: length, digits_max: length.max(9) },
         'M' if length > 2 => Item::Month,
         'M' => Item::Number(Unit::Month, 2),
         'd' => Item::Number(Unit::Day, 2),
@@ -157,8 +157,8 @@ fn item(letter: char, length: usize) -> Result<Item, String> {
 fn bound_years(items: &mut [Item]) {
     for at in 1..items.len() {
         let numeric = matches!(items[at], Item::Number(..) | Item::Fraction(_) | Item::Year { .. });
-        if let (true, Item::Year { digits_max, two }) = (numeric, &mut items[at - 1]) {
-            *digits_max = if *two { 2 } else { 4 };
+        if let (true, Item::Year { letters, digits_max }) = (numeric, &mut items[at - 1]) {
+            *digits_max = *letters;
         }
     }
 }
@@ -188,13 +188,14 @@ impl Found {
                 self.set(unit, value)?;
                 Some(rest)
             }
-            &Item::Year { digits_max, two } => {
+            &Item::Year { letters, digits_max } => {
                 let (sign, unsigned) = match text.strip_prefix('-') {
                     Some(rest) => (-1, rest),
                     None => (1, text.strip_prefix('+').unwrap_or(text)),
                 };
                 let (value, rest) = digits(unsigned, digits_max)?;
-                let plain = two && unsigned.len() - rest.len() == 2 && unsigned.len() == text.len();
+                let count = unsigned.len() - rest.len();
+                let plain = letters == 2 && count == 2 && unsigned.len() == text.len();
                 let pivot = if value < 70 { 2000 } else { 1900 };
                 self.year = Some(i64::from(value) * sign + if plain { pivot } else { 0 });
                 Some(rest)

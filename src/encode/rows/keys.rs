@@ -39,6 +39,12 @@ pub(super) struct Keys {
 struct Spelling {
     /// The key's bytes as they stand in records, and the closing quote.
     raw: Box<[u8]>,
+    /// Its first eight bytes as a number, and which bits of it count if there are fewer.
+    head: u64,
+    mask: u64,
+    /// Its last eight bytes, if it has so many.
+    tail: u64,
+    escaped: bool,
     field: Option<usize>,
     /// The spelling that followed last time.
     next: usize,
@@ -155,8 +161,7 @@ impl Keys {
 
     fn remember(&mut self, raw: &[u8], field: Option<usize>) -> usize {
         let spelling = self.spellings.len();
-        let quoted = [raw, b"\""].concat().into();
-        self.spellings.push(Spelling { raw: quoted, field, next: self.first, met: 0 });
+        self.spellings.push(Spelling::new(raw, field, self.first));
         self.by_raw.insert(raw.into(), spelling);
         spelling
     }
@@ -176,7 +181,7 @@ impl Keys {
         let spellings = self.spellings.iter().filter(|s| s.field.is_none() && s.met > 0);
         for spelling in spellings {
             let raw = &spelling.raw[..spelling.raw.len() - 1];
-            let name = format!("{path}{}", self.fold(&plain(raw, raw.contains(&b'\\'))));
+            let name = format!("{path}{}", self.fold(&plain(raw, spelling.escaped)));
             if all.len() < ROWS_UNKNOWN_NAMES || all.contains_key(&name) {
                 *all.entry(name).or_default() += spelling.met;
             }
@@ -190,17 +195,37 @@ impl Keys {
 }
 
 impl Spelling {
+    fn new(raw: &[u8], field: Option<usize>, next: usize) -> Self {
+        let escaped = raw.contains(&b'\\');
+        let raw: Box<[u8]> = [raw, b"\""].concat().into();
+        let mut head = [0; 8];
+        let count = raw.len().min(8);
+        head[..count].copy_from_slice(&raw[..count]);
+        let mask = u64::MAX >> (64 - 8 * count);
+        let tail = raw.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
+        Self { raw, head: u64::from_le_bytes(head), mask, tail, escaped, field, next, met: 0 }
+    }
+
     /// Consumes the key if it is this one.
     #[inline]
     fn meets<'a>(&self, input: &mut Input<'a>) -> Option<Raw<'a>> {
-        let bytes = input.bytes.get(input.at..input.at + self.raw.len())?;
-        if *bytes != *self.raw {
+        let length = self.raw.len();
+        let bytes = input.bytes.get(input.at..)?;
+        // Most keys are compared as one or two words, without a loop.
+        let head = bytes.first_chunk().map(|head| u64::from_le_bytes(*head))?;
+        if head & self.mask != self.head {
             return None;
         }
-        input.at += self.raw.len();
-        let bytes = &bytes[..bytes.len() - 1];
-        // Whether it has escapes matters only to those who write it out again.
-        Some(Raw { bytes, escaped: self.field.is_none() && bytes.contains(&b'\\') })
+        let bytes = bytes.get(..length)?;
+        if length > 8 {
+            let tail = bytes.last_chunk().map(|tail| u64::from_le_bytes(*tail))?;
+            if tail != self.tail || (length > 16 && *bytes != *self.raw) {
+                return None;
+            }
+        }
+        input.at += length;
+        let bytes = &bytes[..length - 1];
+        Some(Raw { bytes, escaped: self.escaped })
     }
 }
 

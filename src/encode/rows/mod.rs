@@ -255,6 +255,12 @@ impl RowReader {
         all
     }
 
+    /// How often members that are no column had a value (not null, `[]` or `{}`), and with
+    /// [`Unknown::Rest`] those of structs only.
+    pub fn unknown_values(&self) -> u64 {
+        self.cx.unknown_values
+    }
+
     /// How many members that are no column are not counted by [`Self::unknown`], for there were
     /// too many names, or too long ones.
     pub fn unknown_beyond(&self) -> u64 {
@@ -274,7 +280,7 @@ fn context(options: &Deserializer) -> Result<Context, OptionsError> {
                 .map_err(|reason| OptionsError::TimestampFormat { format: format.clone(), reason })
         })
         .collect::<Result<_, _>>()?;
-    Ok(Context { strict, fold, formats, scratch: Vec::new(), budget: 0 })
+    Ok(Context { strict, fold, formats, scratch: Vec::new(), budget: 0, unknown_values: 0 })
 }
 
 fn with_rest(schema: &Schema) -> Schema {

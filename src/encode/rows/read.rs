@@ -28,6 +28,8 @@ pub(super) struct Context {
     pub scratch: Vec<u8>,
     /// How many more values the record may unfold into.
     pub budget: usize,
+    /// Members that are no column and have a value: not null, `[]` or `{}`.
+    pub unknown_values: u64,
 }
 
 impl Context {
@@ -342,6 +344,16 @@ fn scalar_for_struct(token: u8, input: &mut Input<'_>, cx: &mut Context) -> Box<
     }
 }
 
+/// Whether more comes than null or something empty. (Empty with a space in it passes for a value.)
+#[inline]
+fn has_value(input: &mut Input<'_>) -> Read<bool> {
+    Ok(match input.token()? {
+        b'n' => false,
+        b'[' | b'{' => !matches!(input.bytes.get(input.at + 1), Some(b']' | b'}')),
+        _ => true,
+    })
+}
+
 impl Fields {
     /// Reads an object. Fields it does not have become null, members that are no field go to
     /// `rest` or nowhere; of a member that stands twice, the last one counts. `len` is the length
@@ -379,7 +391,10 @@ impl Fields {
                     rest.push(b':');
                     input.compact(cx.fold, rest)?;
                 }
-                (None, None) => input.skip()?,
+                (None, None) => {
+                    cx.unknown_values += u64::from(has_value(input)?);
+                    input.skip()?;
+                }
             }
             more = input.another(b'}')?;
         }

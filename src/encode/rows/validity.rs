@@ -27,7 +27,7 @@ impl Validity {
     fn push_bit(&mut self, valid: bool) {
         if self.bits.is_empty() {
             self.bits.resize(self.len / 8, u8::MAX);
-            if self.len % 8 > 0 {
+            if !self.len.is_multiple_of(8) {
                 self.bits.push((1 << (self.len % 8)) - 1);
             }
         }
@@ -53,7 +53,7 @@ impl Validity {
             return;
         }
         self.bits.truncate(len.div_ceil(8));
-        if len % 8 > 0
+        if !len.is_multiple_of(8)
             && let Some(byte) = self.bits.last_mut()
         {
             *byte &= (1 << (len % 8)) - 1;

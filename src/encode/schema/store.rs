@@ -94,6 +94,10 @@ impl InferStore {
         let bytes = serde_json::to_vec(&kept)?;
         if let Some(folder) = self.path.parent() {
             self.files.create_dir_all(folder)?;
+            // The folder may be new: without its own name the file in it would be lost.
+            if let (None, Some(parent)) = (self.kept.versions.last(), folder.parent()) {
+                self.files.sync_dir(parent)?;
+            }
         }
         self.files.replace(&self.path, &bytes)?;
         self.kept = kept;

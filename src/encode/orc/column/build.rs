@@ -81,9 +81,11 @@ impl Builder<'_> {
             }
             _ => leaf(of, version, self.options.dictionary_key_threshold),
         };
-        let can_filter =
-            matches!(values, Values::List { .. } | Values::Map { .. } | Values::Boolean(_));
-        Ok(self.finish(id, values, statistics_of(of), filtered && !can_filter))
+        let has_filter =
+            filtered && !matches!(of, HiveType::Array(_) | HiveType::Map(..) | HiveType::Boolean);
+        // A char is added with its spaces and without.
+        let per_value = if matches!(of, HiveType::Char(_)) { 2 } else { 1 };
+        Ok(self.finish(id, values, statistics_of(of), has_filter.then_some(per_value)))
     }
 
     fn structure(
@@ -102,7 +104,7 @@ impl Builder<'_> {
         for column in columns {
             children.push(self.child(id, &column.of, path, &column.name, filtered, depth)?);
         }
-        Ok(self.finish(id, Values::Struct(children), Of::Struct, false))
+        Ok(self.finish(id, Values::Struct(children), Of::Struct, None))
     }
 
     fn child(
@@ -152,10 +154,11 @@ impl Builder<'_> {
         self.types.len() as u32 - 1
     }
 
-    fn finish(&self, id: u32, values: Values, of: Of, is_filtered: bool) -> Column {
+    /// `filtered` is how often each value stands in the Bloom filter, if there is to be one.
+    fn finish(&self, id: u32, values: Values, of: Of, filtered: Option<u32>) -> Column {
         let options = self.options;
         let statistics = Statistics::new(of);
-        let has_bloom = is_filtered && options.row_index_stride > 0;
+        let filtered = filtered.filter(|_| options.row_index_stride > 0);
         Column {
             id,
             version: options.format_version,
@@ -168,9 +171,9 @@ impl Builder<'_> {
             of_stripe: statistics.clone(),
             of_file: statistics,
             bytes_on_disk: 0,
-            bloom: has_bloom.then(|| {
-                let share = options.bloom_filter_false_positive_probability;
-                Bloom::new(options.row_index_stride, share)
+            bloom: filtered.map(|per_value| {
+                let values = options.row_index_stride.saturating_mul(per_value);
+                Bloom::new(values, options.bloom_filter_false_positive_probability)
             }),
         }
     }

@@ -339,13 +339,11 @@ fn decimals(
         widen(extent, *value, *value);
         *sum = sum.and_then(|sum| decimal_sum(sum, *value));
         if let Some(bloom) = &mut bloom {
-            // Those who look for it may or may not write the zeros at the end.
+            // Other writers, and all who look for it, leave the zeros at the end away.
             let text = decimal_text(*value, *scale);
-            bloom.add_bytes(text.as_bytes());
-            if text.contains('.') {
-                let short = text.trim_end_matches('0').trim_end_matches('.');
-                bloom.add_bytes(short.as_bytes());
-            }
+            let is_whole = !text.contains('.');
+            let short = text.trim_end_matches('0').trim_end_matches('.');
+            bloom.add_bytes(if is_whole { &text } else { short }.as_bytes());
         }
     }
 }

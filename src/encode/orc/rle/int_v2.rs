@@ -195,4 +195,4 @@ fn pack(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 #[path = "int_v2_tests.rs"]
-pub(super) mod tests;
+pub(in super::super) mod tests;

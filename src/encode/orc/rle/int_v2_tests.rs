@@ -69,7 +69,7 @@ const WIDTHS: [u32; 32] = [
     30, 32, 40, 48, 56, 64,
 ];
 
-fn decode(data: &[u8], signed: bool) -> Vec<i64> {
+pub(in super::super::super) fn decode(data: &[u8], signed: bool) -> Vec<i64> {
     let (mut reader, mut values) = (Reader::new(data, signed), Vec::new());
     while !reader.is_done() {
         let first = reader.byte();

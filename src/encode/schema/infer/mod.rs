@@ -25,15 +25,12 @@ mod names;
 mod observe;
 mod seen;
 #[cfg(test)]
-mod tests;
+pub(in crate::encode) mod tests;
 
 use std::collections::{HashMap, HashSet};
 
+use self::seen::{Fields, Kinds, Members, Room, Seen};
 pub use self::{names::Names, observe::Observed};
-use self::{
-    observe::look_at,
-    seen::{Fields, Kinds, Members, Room, Seen},
-};
 use super::{Column, HiveType, TableSchema};
 use crate::limits;
 
@@ -87,12 +84,14 @@ impl Inference {
     /// What a record has in it: one JSON object, or several one behind the other. `None` if it is
     /// something else.
     pub fn observe(&self, record: &[u8]) -> Option<Observed> {
-        look_at(record, &self.names, self.is_lenient)
+        let mut observed = Observed::default();
+        self.observe_into(&mut observed, record).then_some(observed)
     }
 
-    /// The same of a record that could not be read: no text in it counts as a number.
-    pub fn observe_failed(&self, record: &[u8]) -> Option<Observed> {
-        look_at(record, &self.names, false)
+    /// The same as to merge what [`Self::observe`] answers, at less expense. False if the record is
+    /// something else; then nothing is observed.
+    pub fn observe_into(&self, observed: &mut Observed, record: &[u8]) -> bool {
+        observed.look_at(record, &self.names, self.is_lenient)
     }
 
     /// A schema that holds `old` and what was observed; `None` if that is `old`. New columns and

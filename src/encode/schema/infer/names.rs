@@ -42,6 +42,14 @@ impl Names {
         }
     }
 
+    /// Whether a key is the name of its column as it stands. (A key of which this is not said may
+    /// be it all the same.)
+    pub(super) fn is_plain(&self, key: &str) -> bool {
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        self.columns.is_empty() && self.reserved.is_none() && key.bytes().all(is_plain)
+    }
+
     /// The column of a member of the record; `None` if it can be none.
     pub(super) fn column(&self, key: &str) -> Option<String> {
         self.field(key).filter(|name| Some(name) != self.reserved.as_ref())

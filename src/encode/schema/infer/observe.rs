@@ -1,6 +1,6 @@
 //! Looking at records: every value of a JSON object is noted by its kind.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -30,28 +30,69 @@ impl Observed {
     pub fn merge(&mut self, other: Self) {
         let mut members = Members::Columns(std::mem::take(&mut self.columns));
         members.union(Members::Columns(other.columns), &mut self.room);
+        self.put_back(members);
+        self.records += other.records;
+    }
+
+    fn put_back(&mut self, members: Members) {
         if let Members::Columns(columns) = members {
             self.columns = columns;
         }
-        self.records += other.records;
+    }
+
+    /// Adds a record: one object or several, with nothing but space around them.
+    pub(super) fn look_at(&mut self, record: &[u8], names: &Names, is_lenient: bool) -> bool {
+        // Looked through first, so that half a record leaves no trace.
+        if !is_objects(record) {
+            return false;
+        }
+        self.records += 1;
+        let mut members = Members::Columns(std::mem::take(&mut self.columns));
+        let mut json = serde_json::Deserializer::from_slice(record);
+        let mut is_well = true;
+        while is_well && json.end().is_err() {
+            let object = Object {
+                members: &mut members,
+                names,
+                is_lenient,
+                depth: None,
+                record: self.records,
+                room: &mut self.room,
+            };
+            is_well = json.deserialize_map(object).is_ok();
+        }
+        self.put_back(members);
+        is_well
     }
 }
 
-/// A record: one object or several, with nothing but space around them.
-pub(super) fn look_at(record: &[u8], names: &Names, is_lenient: bool) -> Option<Observed> {
-    let mut observed = Observed { records: 1, ..Observed::default() };
-    let mut members = Members::Columns(Fields::default());
-    let mut json = serde_json::Deserializer::from_slice(record);
-    let mut has_object = false;
-    while json.end().is_err() {
-        let room = &mut observed.room;
-        let object = Object { members: &mut members, names, is_lenient, depth: None, room };
-        json.deserialize_map(object).ok()?;
-        has_object = true;
+/// Whether a record is one object or several.
+fn is_objects(record: &[u8]) -> bool {
+    struct Any;
+    impl<'de> Visitor<'de> for Any {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(())
+        }
     }
-    let Members::Columns(columns) = members else { return None };
-    observed.columns = columns;
-    has_object.then_some(observed)
+    if simdutf8::basic::from_utf8(record).is_err() {
+        return false;
+    }
+    let mut json = serde_json::Deserializer::from_slice(record);
+    let mut objects = 0;
+    while json.end().is_err() {
+        if json.deserialize_map(Any).is_err() {
+            return false;
+        }
+        objects += 1;
+    }
+    objects > 0
 }
 
 /// The members of an object.
@@ -61,6 +102,8 @@ struct Object<'a> {
     is_lenient: bool,
     /// How many types stand around its members; `None` for a record, which is no type.
     depth: Option<usize>,
+    /// Number of the record, from 1.
+    record: u64,
     room: &'a mut Room,
 }
 
@@ -72,26 +115,61 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            let name = match self.depth {
-                None => self.names.column(&key),
-                Some(_) => self.names.field(&key),
+        loop {
+            let key = Key {
+                members: &mut *self.members,
+                names: self.names,
+                is_column: self.depth.is_none(),
+                room: &mut *self.room,
             };
-            let place = name.and_then(|name| self.members.place(name, self.room));
+            let Some(place) = map.next_key_seed(key)? else { return Ok(()) };
             let Some(seen) = place else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            seen.records = 1;
+            seen.is_in(self.record);
             map.next_value_seed(Value {
                 seen,
                 names: self.names,
                 is_lenient: self.is_lenient,
                 depth: self.depth.unwrap_or(0),
+                record: self.record,
                 room: self.room,
             })?;
         }
-        Ok(())
+    }
+}
+
+/// A key, which becomes the place of its member, if there is one for it.
+struct Key<'a, 'b> {
+    members: &'a mut Members,
+    names: &'b Names,
+    is_column: bool,
+    room: &'b mut Room,
+}
+
+impl<'de, 'a> DeserializeSeed<'de> for Key<'a, '_> {
+    type Value = Option<&'a mut Seen>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Key<'a, '_> {
+    type Value = Option<&'a mut Seen>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        // Most keys have been met, and are found without a name of their own being made.
+        if self.names.is_plain(key) && self.members.known(key).is_some() {
+            return Ok(self.members.known(key));
+        }
+        let name = if self.is_column { self.names.column(key) } else { self.names.field(key) };
+        Ok(name.and_then(|name| self.members.place(name, self.room)))
     }
 }
 
@@ -101,6 +179,7 @@ struct Value<'a> {
     names: &'a Names,
     is_lenient: bool,
     depth: usize,
+    record: u64,
     room: &'a mut Room,
 }
 
@@ -160,6 +239,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                 names: self.names,
                 is_lenient: self.is_lenient,
                 depth: self.depth + 1,
+                record: self.record,
                 room: self.room,
             };
             if seq.next_element_seed(element)?.is_none() {
@@ -181,6 +261,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             names: self.names,
             is_lenient: self.is_lenient,
             depth: Some(self.depth + 1),
+            record: self.record,
             room: self.room,
         };
         object.visit_map(map)

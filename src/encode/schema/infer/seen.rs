@@ -73,6 +73,8 @@ pub(super) struct Seen {
     pub(super) members: Option<Box<Members>>,
     /// In how many records. Told to people; no type depends on it.
     pub(super) records: u64,
+    /// The last of them, so that elements of one array do not count as several.
+    last_record: u64,
 }
 
 /// The members of an object.
@@ -154,6 +156,12 @@ impl Seen {
         }
     }
 
+    /// Notes that the record of this number, from 1, has it.
+    pub(super) fn is_in(&mut self, record: u64) {
+        self.records += u64::from(self.last_record != record);
+        self.last_record = record;
+    }
+
     /// Takes whatever is no array for an element of one.
     pub(super) fn wrap(&mut self) {
         let mut alone = Self { kinds: self.kinds, members: self.members.take(), ..Self::default() };
@@ -196,6 +204,16 @@ impl Seen {
 }
 
 impl Members {
+    /// The place of a member that is there, by its name in lower case.
+    pub(super) fn known(&mut self, key: &str) -> Option<&mut Seen> {
+        match self {
+            Self::Any(any) => Some(any),
+            Self::Fields(fields) | Self::Columns(fields) => {
+                fields.0.get_mut(key).map(|field| &mut field.seen)
+            }
+        }
+    }
+
     /// The place of a member, new or not; `None` if there is no room for it.
     pub(super) fn place(&mut self, name: String, room: &mut Room) -> Option<&mut Seen> {
         let key = name.to_lowercase();
