@@ -384,7 +384,7 @@ pub const GLUE_REFRESH_MIN: Duration = Duration::from_secs(1);
 pub const GLUE_REFRESH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Partitions remembered as registered, per table. Beyond it they are forgotten, which costs a
 /// question to Glue for each the next time.
-pub const PARTITIONS_REMEMBERED: usize = 65_536;
+pub const PARTITIONS_REMEMBERED: usize = 16_384;
 /// Objects remembered as uploaded while their partition could not be registered. Beyond it the
 /// oldest is forgotten and uploaded again; shipments under way are far fewer.
 pub const UNREGISTERED_UPLOADS: usize = 1024;

@@ -59,6 +59,21 @@ pub struct Access {
     pub role: Option<Role>,
 }
 
+impl Access {
+    /// The same in another region and as another role, where these are given. The role is assumed
+    /// at the same STS; the external id belongs to the old role alone.
+    pub fn redirected(mut self, region: Option<&str>, role_arn: Option<&str>) -> Self {
+        if let Some(region) = region {
+            self.region = region.to_owned();
+        }
+        if let Some(arn) = role_arn {
+            let sts_endpoint = self.role.take().and_then(|role| role.sts_endpoint);
+            self.role = Some(Role { arn: arn.to_owned(), external_id: None, sts_endpoint });
+        }
+        self
+    }
+}
+
 /// A client configuration for this access: shared connections, lazy credentials, retries off.
 pub async fn config(access: &Access) -> SdkConfig {
     match (&access.keys, &access.role) {

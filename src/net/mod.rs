@@ -5,6 +5,7 @@ pub mod aws;
 #[path = "../../tests/common/aws_double.rs"]
 pub(crate) mod aws_double;
 mod credentials;
+pub mod glue;
 pub mod http;
 pub mod signed;
 pub mod sigv4;

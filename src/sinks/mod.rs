@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod layers;
+pub mod registered;
 pub mod s3;
 
 use std::{path::PathBuf, sync::Arc};

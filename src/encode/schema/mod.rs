@@ -2,6 +2,7 @@
 
 mod ddl;
 mod error;
+mod glue;
 pub mod infer;
 mod store;
 mod tokens;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     error::{Place, SchemaError},
+    glue::{GlueCatalog, cached_table},
     store::{InferStore, StoreError},
 };
 use crate::{fault::Fault, limits};

@@ -147,3 +147,28 @@ fn error_names_are_found_wherever_they_stand() {
     assert!(is_about_credentials("ExpiredTokenException"));
     assert!(!is_about_credentials("AccessDeniedException"));
 }
+
+#[tokio::test]
+async fn a_server_that_nobody_vouches_for_is_not_spoken_to() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(
+        rustls::crypto::aws_lc_rs::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_no_client_auth()
+    .with_single_cert(vec![made.cert.der().clone()], key)
+    .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(socket).await.is_ok()
+    });
+    let client = client(&format!("https://localhost:{port}"));
+    let error = client.post("/", &[], Bytes::new(), MINUTE, 1000).await.unwrap_err();
+    let SendError::Connect(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("certificate"), "{text}");
+    assert!(!server.await.unwrap(), "the handshake was refused");
+}

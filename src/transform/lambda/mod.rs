@@ -47,7 +47,7 @@ use crate::{
     fault::{Cause, Failure, Fault, output_type::PROCESSING_FAILED},
     limits,
     net::{
-        aws::{Access, Role},
+        aws::Access,
         http::{self, Url},
         signed::SignedClient,
     },
@@ -251,19 +251,14 @@ fn halves(range: Range<usize>) -> [Range<usize>; 2] {
 }
 
 impl Target {
-    fn new(options: &Options, mut access: Access) -> Result<Self, LambdaError> {
+    fn new(options: &Options, access: Access) -> Result<Self, LambdaError> {
         if let Some(url) = &options.url {
             return http::parse_url(url).map(Self::Url).map_err(LambdaError::Url);
         }
         let name = options.function.as_deref().ok_or(LambdaError::Target)?;
         let function = options::parse_function(name)?;
-        if let Some(region) = options.region.clone().or(function.region) {
-            access.region = region;
-        }
-        if let Some(arn) = options.role_arn.clone() {
-            let sts_endpoint = access.role.take().and_then(|role| role.sts_endpoint);
-            access.role = Some(Role { arn, external_id: None, sts_endpoint });
-        }
+        let region = options.region.as_deref().or(function.region.as_deref());
+        let access = access.redirected(region, options.role_arn.as_deref());
         // The characters that AWS SDKs leave as they are in a path.
         const PLAIN: &AsciiSet =
             &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
