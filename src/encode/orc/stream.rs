@@ -27,7 +27,7 @@ pub(super) struct Codec {
 
 enum Of {
     None,
-    Snappy(Snappy),
+    Snappy(Box<Snappy>),
     Zlib(libdeflater::Compressor),
     Zstd(zstd::bulk::Compressor<'static>),
 }
@@ -36,7 +36,7 @@ impl Codec {
     pub(super) fn new(compression: Compression) -> io::Result<Self> {
         let of = match compression {
             Compression::None => Of::None,
-            Compression::Snappy => Of::Snappy(Snappy::new()),
+            Compression::Snappy => Of::Snappy(Box::new(Snappy::new())),
             Compression::Zlib => {
                 let level = libdeflater::CompressionLvl::new(ZLIB_LEVEL)
                     .expect("it is one of the levels 1 to 12");

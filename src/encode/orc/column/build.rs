@@ -30,7 +30,8 @@ pub(in super::super) fn build(
     options: &Options,
 ) -> Result<(Column, Vec<proto::Type>), WriteError> {
     let share = options.bloom_filter_false_positive_probability;
-    if !options.bloom_filter_columns.is_empty() && !(share > 0.0 && share < 1.0) {
+    let is_share = share > 0.0 && share < 1.0;
+    if !options.bloom_filter_columns.is_empty() && !is_share {
         return Err(WriteError::FalsePositives(share));
     }
     let mut builder = Builder { options, types: Vec::new(), named: Vec::new() };

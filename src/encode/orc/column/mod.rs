@@ -2,6 +2,7 @@
 
 mod build;
 mod dictionary;
+mod leaves;
 mod text;
 mod values;
 

@@ -1,5 +1,7 @@
 //! Row groups: their statistics, Bloom filters and positions.
 
+use std::slice::from_ref;
+
 use arrow_array::{Int64Array, StringArray};
 use orc_rust::PredicateValue;
 use prost::Message;
@@ -127,7 +129,7 @@ fn each_position_is_where_its_row_group_begins() {
 fn row_groups_that_cannot_match_are_skipped() {
     let (schema, expected) = numbers();
     for compression in [Compression::None, Compression::Snappy] {
-        let file = write(&schema, &options(compression), &[expected.clone()]);
+        let file = write(&schema, &options(compression), from_ref(&expected));
         let above = Predicate::gte("n", PredicateValue::Int64(Some(9000 * 9000)));
         assert_eq!(read_with(&file, &schema, Some(above)), expected.slice(9000, 1000));
         // The numbers lie within each group's extent: only the filter tells.
@@ -173,14 +175,14 @@ fn statistics_of_stripes_add_up_to_those_of_the_file() {
 #[test]
 fn filters_stand_only_where_they_are_asked_for() {
     let (schema, rows) = numbers();
-    let file = write(&schema, &options(Compression::None), &[rows.clone()]);
+    let file = write(&schema, &options(Compression::None), from_ref(&rows));
     let stripe = Stripe::first(&file);
     let filters = stripe.stream(3, StreamKind::BloomFilterUtf8).unwrap();
     assert_eq!(BloomFilterIndex::decode(filters).unwrap().bloom_filter.len(), 10);
     assert!(stripe.stream(1, StreamKind::BloomFilterUtf8).is_some());
     assert!(stripe.stream(2, StreamKind::BloomFilterUtf8).is_none());
     let options = Options { row_index_stride: 0, ..options(Compression::None) };
-    let file = write(&schema, &options, &[rows.clone()]);
+    let file = write(&schema, &options, from_ref(&rows));
     let stripe = Stripe::first(&file);
     assert!(stripe.stream(1, StreamKind::RowIndex).is_none());
     assert!(stripe.stream(3, StreamKind::BloomFilterUtf8).is_none());

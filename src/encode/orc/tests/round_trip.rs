@@ -1,5 +1,7 @@
 //! Types and options one by one.
 
+use std::slice::from_ref;
+
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
     Int8Array, Int16Array, Int32Array, Int64Array, StringArray, TimestampNanosecondArray,
@@ -157,7 +159,7 @@ fn all_types_in_all_compressions_and_versions() {
                     dictionary_key_threshold,
                     ..Options::default()
                 };
-                let file = write(&schema, &options, &[expected.clone()]);
+                let file = write(&schema, &options, from_ref(&expected));
                 assert_eq!(read(&file, &schema), expected, "{options:?}");
             }
         }
@@ -174,7 +176,7 @@ fn chunks_are_cut_and_kept_as_they_were_if_they_do_not_shrink() {
     let expected = rows(&schema, vec![column]);
     for compression in [Compression::Snappy, Compression::Zlib, Compression::Zstd] {
         let options = Options { compression, ..Options::default() };
-        let file = write(&schema, &options, &[expected.clone()]);
+        let file = write(&schema, &options, from_ref(&expected));
         assert!((700_000..760_000).contains(&file.len()), "{} {compression:?}", file.len());
         assert_eq!(read(&file, &schema), expected);
     }
