@@ -132,9 +132,9 @@ pub const DISK_RESERVE_BYTES: u64 = 32 * MIB;
 
 // ----------------------------------------------------------------------------------- transforms
 
-/// What may come out of one record: of unpacking it, and of writing its log events as lines. A
-/// thousand times what CloudWatch Logs sends (some 64 KiB); more would let one record of a few KB
-/// fill the memory.
+/// What may come out of one record: of unpacking it, and of writing its log events as lines. Logs
+/// shrink to a tenth or a twentieth, so an honest record stays below 20 MB; more would let one
+/// record of a few KB fill the memory.
 pub const UNPACKED_BYTES_MAX: usize = 64 * MIB as usize;
 /// Most records in one record; one with more is not taken apart (Firehose guide, "Deaggregation").
 pub const SUB_RECORDS_MAX: usize = 500;
