@@ -39,6 +39,9 @@ const MINUTE_MS: i64 = 60_000;
 /// Minutes whose timestamps are remembered. Records of a batch come from few of them as a rule.
 const MINUTES_REMEMBERED: i64 = 64;
 
+/// A minute since 1970, and the values of all timestamps in it.
+type Minute = (i64, Arc<str>);
+
 /// What a destination's prefix takes from records.
 #[derive(Debug, Clone)]
 pub(super) struct Routing {
@@ -50,7 +53,7 @@ pub(super) struct Routing {
     pub(super) name_bytes_max: Option<usize>,
     /// Whether the timestamps of a minute print alike.
     by_minute: bool,
-    minutes: Arc<Mutex<Vec<Option<(i64, Arc<str>)>>>>,
+    minutes: Arc<Mutex<Vec<Option<Minute>>>>,
 }
 
 /// Lengths with values that are as short as can be, for the longest name of a stream.
@@ -123,14 +126,22 @@ impl KeyNaming {
 
     /// The keys of `partitionKeyFromQuery` that the prefix takes, in its order.
     pub fn query_keys(&self) -> Vec<&str> {
-        let key = |part| if let &Part::Query(ref key) = part { Some(key.as_str()) } else { None };
-        self.prefix.parts().iter().filter_map(key).collect()
+        let parts = self.prefix.parts().iter();
+        let keys = parts.filter_map(|part| match part {
+            Part::Query(key) => Some(key.as_str()),
+            _ => None,
+        });
+        keys.collect()
     }
 
     /// The keys of `partitionKeyFromLambda` that the prefix takes, in its order.
     pub fn lambda_keys(&self) -> Vec<&str> {
-        let key = |part| if let &Part::Lambda(ref key) = part { Some(key.as_str()) } else { None };
-        self.prefix.parts().iter().filter_map(key).collect()
+        let parts = self.prefix.parts().iter();
+        let keys = parts.filter_map(|part| match part {
+            Part::Lambda(key) => Some(key.as_str()),
+            _ => None,
+        });
+        keys.collect()
     }
 
     /// The partition of a record by its notes; `Route::Objects` where the prefix takes nothing

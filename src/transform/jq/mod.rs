@@ -18,6 +18,9 @@
 //! and may be no JSON, and of a key that comes twice the first counts, where jq takes the last. In
 //! every case that does not end in strings, numbers and booleans, jaq has the last word.
 //!
+//! jaq gets values of those fields only that a filter looks at, where its text tells which
+//! (`query`); the rest of the record is checked for being JSON and left out (`document`).
+//!
 //! Differences from jq 1.6, which Firehose runs: integers keep all their digits (`number`);
 //! `tostring` writes a computed whole number as `2.0`; `.a |= empty` on objects may reorder keys;
 //! messages are jaq's.

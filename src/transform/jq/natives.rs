@@ -43,11 +43,11 @@ def @tsv: [.[] | if type == "string" then (split("\\") | join("\\\\") | split("\
 "#;
 
 /// Definitions in the language of jq.
-pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
+pub(super) fn definitions<'s>() -> impl Iterator<Item = Def<&'s str>> {
     let own = jaq_core::load::parse(DEFINITIONS, |parser| parser.defs());
     let own = own.expect("definitions of our own, covered by tests");
     let all = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(own);
-    all.map(rewrite::definition)
+    all.map(|def| -> Def<&'s str> { rewrite::definition(def) })
 }
 
 /// Filters in Rust.

@@ -126,11 +126,10 @@ fn parse<'s>(text: &'s str, tokens: &[Token<&'s str>]) -> Result<Term<&'s str>, 
 
 /// Binds the filter to the definitions and functions that it calls.
 fn link<'s>(text: &'s str, term: Term<&'s str>) -> Result<Filter<Guarded>, JqError> {
-    let definitions = natives::definitions().map(|def| -> Def<&'s str> { def });
     let main = Def { name: MAIN, args: Vec::new(), body: rewrite::term(term) };
     let arena = Arena::default();
     let file = File { code: MAIN, path: () };
-    let modules = Loader::new(definitions.chain([main])).load(&arena, file);
+    let modules = Loader::new(natives::definitions().chain([main])).load(&arena, file);
     let modules = modules.map_err(|_| at(text, 0..0, "the filter cannot be loaded".to_owned()))?;
     let compiled = Compiler::default().with_funs(natives::functions()).compile(modules);
     compiled.map_err(|errors| {

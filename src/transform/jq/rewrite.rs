@@ -20,7 +20,7 @@ const FACTOR: &str = "$!factor";
 
 type T<'s> = Term<&'s str>;
 
-pub(super) fn definition<'s>(def: Def<&'s str>) -> Def<&'s str> {
+pub(super) fn definition(def: Def<&str>) -> Def<&str> {
     Def { body: term(def.body), ..def }
 }
 
@@ -28,26 +28,31 @@ pub(super) fn term(term: T<'_>) -> T<'_> {
     match term {
         Term::BinOp(left, op, right) => binary(self::term(*left), op, self::term(*right)),
         Term::Str(format, parts) => Term::Str(format, parts.into_iter().map(part).collect()),
-        Term::Arr(inner) => Term::Arr(inner.map(boxed)),
+        Term::Arr(inner) => Term::Arr(inner.map(|inner| boxed(*inner))),
         Term::Obj(entries) => {
             let entry = |(key, value): (_, Option<_>)| (self::term(key), value.map(self::term));
             Term::Obj(entries.into_iter().map(entry).collect())
         }
-        Term::Neg(inner) => Term::Neg(boxed(inner)),
-        Term::Label(name, inner) => Term::Label(name, boxed(inner)),
+        Term::Neg(inner) => Term::Neg(boxed(*inner)),
+        Term::Label(name, inner) => Term::Label(name, boxed(*inner)),
         Term::Fold(kind, over, names, args) => {
-            Term::Fold(kind, boxed(over), pattern(names), all(args))
+            Term::Fold(kind, boxed(*over), pattern(names), all(args))
         }
-        Term::TryCatch(inner, caught) => Term::TryCatch(boxed(inner), caught.map(boxed)),
+        Term::TryCatch(inner, caught) => {
+            Term::TryCatch(boxed(*inner), caught.map(|caught| boxed(*caught)))
+        }
         Term::IfThenElse(branches, otherwise) => {
             let branch = |(test, then)| (self::term(test), self::term(then));
-            Term::IfThenElse(branches.into_iter().map(branch).collect(), otherwise.map(boxed))
+            Term::IfThenElse(
+                branches.into_iter().map(branch).collect(),
+                otherwise.map(|otherwise| boxed(*otherwise)),
+            )
         }
         Term::Def(defs, inner) => {
-            Term::Def(defs.into_iter().map(definition).collect(), boxed(inner))
+            Term::Def(defs.into_iter().map(definition).collect(), boxed(*inner))
         }
         Term::Call(name, args) => Term::Call(name, all(args)),
-        Term::Path(head, path) => Term::Path(boxed(head), self::path(path)),
+        Term::Path(head, path) => Term::Path(boxed(*head), self::path(path)),
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
     }
 }
@@ -69,8 +74,8 @@ fn binary<'s>(left: T<'s>, op: BinaryOp<&'s str>, right: T<'s>) -> T<'s> {
     }
 }
 
-fn boxed(inner: Box<T<'_>>) -> Box<T<'_>> {
-    Box::new(term(*inner))
+fn boxed(inner: T<'_>) -> Box<T<'_>> {
+    Box::new(term(inner))
 }
 
 fn all(terms: Vec<T<'_>>) -> Vec<T<'_>> {

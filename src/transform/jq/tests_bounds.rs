@@ -64,6 +64,11 @@ fn nested_values_are_let_go_of() {
         let verdicts = apply(&Map::new(&format!("{deep} {filter}")).unwrap(), &["0"]);
         assert_eq!(verdicts.len(), 1, "{filter}");
     }
+    // The more steps a large record allows, the deeper.
+    let large = serde_json::to_string(&"x".repeat(limits::RECORD_BYTES_MAX - 2)).unwrap();
+    for filter in ["def f: [.] | f; f", "reduce range(1e9) as $i (0; [[.]])"] {
+        assert!(failure(filter, &large).starts_with("the filter takes too many steps"));
+    }
     let limit = format!("{}{}", "[".repeat(256), "]".repeat(256));
     let over = format!("[{limit}]");
     assert!(matches!(apply(&Map::new(".").unwrap(), &[&limit])[0], Verdict::Emit(_)));
