@@ -158,9 +158,6 @@ pub const GZIP_BUFFERS: usize = 4;
 /// Block of the Snappy containers: what snappy-java's streams cut the data into, so that a reader
 /// sees the same layout.
 pub const SNAPPY_BLOCK_BYTES: usize = 32 * KIB as usize;
-/// Fewest rows between two entries of an ORC file's index (Firehose: RowIndexStride). Fewer make
-/// files that are mostly index.
-pub const ROW_INDEX_STRIDE_MIN: u32 = 1_000;
 /// Names of members without a column that a reader of rows remembers and counts. They come from
 /// the records, so they are bounded; more of them tell nobody anything.
 pub const ROWS_UNKNOWN_NAMES: usize = 1000;
@@ -199,6 +196,9 @@ pub const INFERRED_VERSIONS_KEPT: usize = 20;
 /// costs calls.
 pub const COLUMNAR_ROWS: usize = 8_192;
 pub const COLUMNAR_BYTES: usize = 4 * MIB as usize;
+/// Fewest rows between two entries of an ORC file's index (Firehose: RowIndexStride). Fewer make
+/// files that are mostly index.
+pub const ROW_INDEX_STRIDE_MIN: u32 = 1_000;
 /// Names of members without a column that are remembered as logged, per destination.
 pub const UNKNOWN_NAMES_LOGGED: usize = 1_000;
 

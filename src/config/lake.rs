@@ -9,7 +9,7 @@ use crate::{
         columnar::{self, SchemaSource, Serializer, UnknownFields},
         rows::Deserializer,
     },
-    limits,
+    limits, partition,
     transform::event_time,
     units::Span,
 };
@@ -71,6 +71,13 @@ pub struct Late {
     pub after: Span,
     /// What stands before the `prefix` of those records.
     pub prefix: String,
+}
+
+impl Late {
+    /// The same for the names of objects.
+    pub fn options(&self) -> partition::Late {
+        partition::Late { after: self.after.0, prefix: self.prefix.clone() }
+    }
 }
 
 /// Firehose's DataFormatConversionConfiguration, and more.

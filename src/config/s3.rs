@@ -7,7 +7,7 @@ use crate::{
     batch::Buffering,
     encode::Compression,
     limits,
-    partition::{self, KeyOptions},
+    partition::KeyOptions,
     sinks::s3::{Checksums, Encryption},
     units::ByteSize,
 };
@@ -151,11 +151,7 @@ impl S3Destination {
             custom_time_zone: self.custom_time_zone.clone(),
             dynamic_partitioning: self.partitioning().is_some(),
             event_time: self.event_time.is_some(),
-            late: self
-                .late
-                .as_ref()
-                .map(|late| partition::Late { after: late.after.0, prefix: late.prefix.clone() }),
-            // Filesystems take no longer names.
+            late: self.late.as_ref().map(Late::options),
             name_bytes_max: self.bucket.starts_with("file:").then_some(limits::FILE_NAME_BYTES_MAX),
         }
     }

@@ -42,13 +42,16 @@ impl Budget {
 }
 
 impl Share {
-    /// Reports how much is open here. Past the limit, whoever has most open is asked to close.
+    /// Reports how much is open here. When it has grown past the limit, whoever has most open is
+    /// asked to make room: not again for the same bytes, or a destination that cannot make any
+    /// would be asked for ever.
     pub fn report(&self, bytes: u64) {
         let mut shares = self.budget.shares.lock();
         let Some((before, _)) = shares.of.get_mut(&self.id) else { return };
         let before = std::mem::replace(before, bytes);
         shares.total_bytes = shares.total_bytes - before + bytes;
-        if shares.total_bytes > self.budget.limit_bytes
+        if bytes > before
+            && shares.total_bytes > self.budget.limit_bytes
             && let Some((_, asked)) = shares.of.values().max_by_key(|(bytes, _)| *bytes)
         {
             asked.notify_one();

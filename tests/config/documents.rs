@@ -76,7 +76,16 @@ fn every_example_is_valid() {
     seen.sort();
     assert_eq!(
         seen,
-        ["minimal.yaml", "s3-compatible.yaml", "s3.yaml", "several-destinations.yaml", "tls.yaml"]
+        [
+            "cloudwatch-logs.yaml",
+            "minimal.yaml",
+            "partitioned-parquet.yaml",
+            "s3-compatible.yaml",
+            "s3.yaml",
+            "several-destinations.yaml",
+            "tls.yaml",
+            "transforms.yaml",
+        ]
     );
 }
 
@@ -145,7 +154,14 @@ proptest! {
     /// know none.
     #[test]
     fn every_damage_has_a_place(
-        name in prop::sample::select(vec!["several-destinations.yaml", "tls.yaml", "s3.yaml"]),
+        name in prop::sample::select(vec![
+            "several-destinations.yaml",
+            "tls.yaml",
+            "s3.yaml",
+            "transforms.yaml",
+            "partitioned-parquet.yaml",
+            "cloudwatch-logs.yaml",
+        ]),
         damages in prop::collection::vec((any::<prop::sample::Index>(), 0..4u8,
             prop::sample::select(JUNK)), 1..4),
     ) {

@@ -94,7 +94,9 @@ streams:
     assert_eq!(destination.s3.buffering.interval, Span(Duration::from_secs(60)));
     assert_eq!(destination.s3.compression, Compression::Gzip);
     assert_eq!(destination.s3.encryption, Encryption::SseKms("alias/key".into()));
-    let TransformSpec::AppendDelimiter(delimiter) = &destination.transforms[0];
+    let [TransformSpec::AppendDelimiter(delimiter)] = &destination.transforms[..] else {
+        panic!("{destination:?}");
+    };
     assert_eq!(delimiter.bytes(), (b"\n".to_vec(), false));
 }
 
@@ -163,7 +165,10 @@ streams:
           buffering: {size: 64MB, intervall: 60}
         bucket: y
         transforms:
+          - lamda: x
           - lambda: x
+          - {filter: .a, map: .a}
+          - {}
   "a b": {destinations: []}
   _: {destinations: [{s3: {bucket: b}}]}
   empty:
@@ -192,11 +197,14 @@ streams:
     c.yaml:23:24: streams.clicks.destinations[0].s3.compression: must be uncompressed, gzip, zip, snappy, hadoop_snappy or zstd, not "gz" — did you mean gzip?
     c.yaml:24:35: streams.clicks.destinations[0].s3.buffering.intervall: unknown key "intervall" — did you mean "interval"?
     c.yaml:25:9: streams.clicks.destinations[0].bucket: unknown key "bucket" — it belongs inside of "s3"
-    c.yaml:27:13: streams.clicks.destinations[0].transforms[0].lambda: unknown key "lambda" — known here: append_delimiter
-    c.yaml:28:3: streams."a b": "a b" is no name for a stream: only a-z A-Z 0-9 _ . - are allowed
-    c.yaml:28:11: streams."a b".destinations: a stream needs at least one destination
-    c.yaml:29:3: streams._: "_" is no name for a stream: it is reserved
-    c.yaml:30:8: streams.empty: must be a mapping, not nothing
+    c.yaml:27:13: streams.clicks.destinations[0].transforms[0].lamda: unknown key "lamda" — did you mean "lambda"?
+    c.yaml:28:21: streams.clicks.destinations[0].transforms[1].lambda: must be a mapping, not text
+    c.yaml:29:26: streams.clicks.destinations[0].transforms[2].map: "map" cannot stand beside another one — only one of decompression, cloudwatch_log_processing, record_deaggregation, lambda, metadata_extraction, filter, map, append_delimiter goes here
+    c.yaml:30:13: streams.clicks.destinations[0].transforms[3]: is empty — known here: decompression, cloudwatch_log_processing, record_deaggregation, lambda, metadata_extraction, filter, map, append_delimiter
+    c.yaml:31:3: streams."a b": "a b" is no name for a stream: only a-z A-Z 0-9 _ . - are allowed
+    c.yaml:31:11: streams."a b".destinations: a stream needs at least one destination
+    c.yaml:32:3: streams._: "_" is no name for a stream: it is reserved
+    c.yaml:33:8: streams.empty: must be a mapping, not nothing
     "#);
 }
 

@@ -12,6 +12,9 @@ mod problem;
 mod shape;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use schemars::{JsonSchema, generate::SchemaSettings};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{LAMBDA, ROLE, create_body, ctx, hose};
 use crate::config::firehose::{ApiError, Hose};
 
-/// A destination with every member that this build takes, and blocks that are off.
+/// A destination with every member, and blocks that are off.
 fn rich() -> Value {
     json!({
         "RoleARN": ROLE,
@@ -39,6 +39,44 @@ fn rich() -> Value {
 
 fn backup() -> Value {
     json!({"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::raw", "Prefix": "r/"})
+}
+
+/// A destination with every processor, partitioned and converted.
+fn lake() -> Value {
+    let processor = |kind: &str, parameters: &[(&str, &str)]| {
+        let pair = |(n, v): &(&str, &str)| json!({"ParameterName": n, "ParameterValue": v});
+        json!({"Type": kind, "Parameters": parameters.iter().map(pair).collect::<Vec<_>>()})
+    };
+    json!({
+        "RoleARN": ROLE,
+        "BucketARN": "arn:aws:s3:::bucket",
+        "Prefix": "!{partitionKeyFromQuery:a}/!{partitionKeyFromLambda:b}/",
+        "ErrorOutputPrefix": "e/!{firehose:error-output-type}/",
+        "BufferingHints": {"SizeInMBs": 64, "IntervalInSeconds": 60},
+        "ProcessingConfiguration": {"Enabled": true, "Processors": [
+            processor("Decompression", &[("CompressionFormat", "GZIP")]),
+            processor("CloudWatchLogProcessing", &[("DataMessageExtraction", "true")]),
+            processor("RecordDeAggregation",
+                &[("SubRecordType", "DELIMITED"), ("Delimiter", "Cg==")]),
+            processor("Lambda", &[("LambdaArn", LAMBDA), ("NumberOfRetries", "1"),
+                ("BufferSizeInMBs", "0.5"), ("BufferIntervalInSeconds", "1")]),
+            processor("MetadataExtraction",
+                &[("MetadataExtractionQuery", "{a: .x}"), ("JsonParsingEngine", "JQ-1.6")]),
+            processor("AppendDelimiterToRecord", &[]),
+        ]},
+        "DataFormatConversionConfiguration": {
+            "Enabled": true,
+            "SchemaConfiguration": {"RoleARN": ROLE, "DatabaseName": "d", "TableName": "t",
+                "Region": "r", "CatalogId": "c", "VersionId": "1"},
+            "InputFormatConfiguration": {"Deserializer": {"HiveJsonSerDe":
+                {"TimestampFormats": ["millis"]}}},
+            "OutputFormatConfiguration": {"Serializer": {"OrcSerDe": {
+                "PaddingTolerance": 0.5, "RowIndexStride": 1000, "Compression": "ZLIB",
+                "BloomFilterColumns": ["a"], "EnablePadding": true}}},
+        },
+        "DynamicPartitioningConfiguration":
+            {"Enabled": true, "RetryOptions": {"DurationInSeconds": 1}},
+    })
 }
 
 /// JSON pointers of everything in a value.
@@ -81,6 +119,8 @@ fn mangle(body: &Value, call: impl Fn(&Value) -> Result<Hose, ApiError>) -> usiz
                     assert!(!has_null(&hose.describe()), "{place} {value}");
                     let spec = hose.to_spec();
                     assert_eq!(spec.destinations.len(), 1, "{place} {value}");
+                    let again = Hose::from_spec("hose", &spec, &ctx(), 0);
+                    assert!(!has_null(&again.describe()), "{place} {value}");
                 }
                 Err(error) => {
                     assert_eq!(error.status, 400, "{place} {value}: {error}");
@@ -102,6 +142,22 @@ fn mangled_creates() {
     body["DeliveryStreamEncryptionConfigurationInput"] = json!({"KeyType": "AWS_OWNED_CMK"});
     // Some members may be anything or absent.
     assert!(mangle(&body, |body| Hose::create(body, &ctx())) > 50);
+}
+
+#[test]
+fn mangled_creates_of_a_lake() {
+    let body = create_body(lake());
+    assert!(mangle(&body, |body| Hose::create(body, &ctx())) > 20);
+    // What is converted is never delivered as it is.
+    let unlike = |body: &Value| {
+        let hose = Hose::create(body, &ctx())?;
+        let shown = &hose.destination["DataFormatConversionConfiguration"]["Enabled"];
+        let spec = hose.to_spec();
+        let converts = spec.destinations[0].s3.conversion().is_some();
+        assert_eq!(converts, shown.as_bool().unwrap_or(true), "{body}");
+        Ok(hose)
+    };
+    mangle(&body, unlike);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod create;
 mod describe;
 mod lists;
 mod mangled;
+mod pipeline;
 mod rules;
 mod update;
 

@@ -46,25 +46,152 @@ fn the_services_rules_of_processors() {
             "class com.amazonaws.services.firehose.internal.model.MetadataExtractionProcessor \
              can only be present when Dynamic Partitioning is enabled.",
         ),
-        (
-            json!([lambda(&[("LambdaArn", LAMBDA)])]),
-            "The processor Lambda is not available here. Available: AppendDelimiterToRecord.",
-        ),
-        (
-            json!([processor("Decompression", &[("CompressionFormat", "GZIP")])]),
-            "The processor Decompression is not available here. Available: \
-             AppendDelimiterToRecord.",
-        ),
-        (
-            json!([processor("AppendDelimiterToRecord", &[("NumberOfRetries", "1")])]),
-            "AppendDelimiterToRecord does not take the parameter NumberOfRetries, only Delimiter.",
-        ),
     ];
     for (processors, message) in cases {
         assert_eq!(refused(processing(processors)), message);
     }
     create(processing(json!([processor("AppendDelimiterToRecord", &[("Delimiter", "\\n")])])))
         .unwrap();
+}
+
+#[test]
+fn what_processors_take() {
+    let unzip = processor("Decompression", &[("CompressionFormat", "GZIP")]);
+    let logs = |value| processor("CloudWatchLogProcessing", &[("DataMessageExtraction", value)]);
+    let lambda = |name, value| {
+        let mut given = vec![("LambdaArn", LAMBDA), (name, value)];
+        match name {
+            "BufferSizeInMBs" => given.push(("BufferIntervalInSeconds", "60")),
+            "BufferIntervalInSeconds" => given.push(("BufferSizeInMBs", "1")),
+            _ => {}
+        }
+        json!([processor("Lambda", &given)])
+    };
+    let long = "x".repeat(65);
+    let cases = [
+        (
+            json!([processor("AppendDelimiterToRecord", &[("NumberOfRetries", "1")])]),
+            "AppendDelimiterToRecord does not take the parameter NumberOfRetries, only Delimiter.",
+        ),
+        (
+            json!([processor("AppendDelimiterToRecord", &[("Delimiter", &long)])]),
+            "Invalid Delimiter for the AppendDelimiterToRecord processor: it has 65 bytes, more \
+             than 64.",
+        ),
+        (
+            json!([processor("Decompression", &[])]),
+            "CompressionFormat is required when Decompression processor is used.",
+        ),
+        (
+            json!([processor("Decompression", &[("CompressionFormat", "ZSTD")])]),
+            "Invalid CompressionFormat for the Decompression processor: ZSTD. Allowed: GZIP.",
+        ),
+        (
+            json!([processor("Decompression", &[("Delimiter", "x")])]),
+            "Decompression does not take the parameter Delimiter, only CompressionFormat.",
+        ),
+        (
+            json!([unzip, logs("false")]),
+            "Invalid DataMessageExtraction for the CloudWatchLogProcessing processor: false. \
+             Allowed: true.",
+        ),
+        (
+            json!([logs("true")]),
+            "The processor CloudWatchLogProcessing can only be present together with the \
+             processor Decompression.",
+        ),
+        (
+            lambda("NumberOfRetries", "three"),
+            "Invalid NumberOfRetries for the Lambda processor: three. Allowed: whole numbers from \
+             0.",
+        ),
+        (
+            lambda("BufferSizeInMBs", "0.1"),
+            "Invalid BufferSizeInMBs for the Lambda processor: 0.1. Allowed: 0.2 to 3.",
+        ),
+        (
+            lambda("BufferIntervalInSeconds", "901"),
+            "Invalid BufferIntervalInSeconds for the Lambda processor: 901. Allowed: 0 to 900.",
+        ),
+        (
+            lambda("BufferSizeInMBs", "NaN"),
+            "Invalid BufferSizeInMBs for the Lambda processor: NaN. Allowed: 0.2 to 3.",
+        ),
+    ];
+    for (processors, message) in cases {
+        assert_eq!(refused(processing(processors.clone())), message);
+        // What is off harms nobody.
+        create(json!({"ProcessingConfiguration": {"Processors": processors}})).unwrap();
+    }
+    for fine in [
+        json!([unzip, logs("true")]),
+        lambda("NumberOfRetries", "9"),
+        lambda("BufferSizeInMBs", "0.2"),
+        lambda("BufferIntervalInSeconds", "900"),
+    ] {
+        create(processing(fine)).unwrap();
+    }
+}
+
+#[test]
+fn what_processors_of_partitioned_streams_take() {
+    let of = |kind: &str, parameters: &[(&str, &str)]| {
+        let extraction = processor("MetadataExtraction", &[("MetadataExtractionQuery", "{a: .x}")]);
+        let mut processors = vec![processor(kind, parameters)];
+        if kind != "MetadataExtraction" {
+            processors.push(extraction);
+        }
+        json!({
+            "DynamicPartitioningConfiguration": {"Enabled": true},
+            "Prefix": "!{partitionKeyFromQuery:a}/",
+            "ErrorOutputPrefix": "errors/",
+            "ProcessingConfiguration": {"Enabled": true, "Processors": processors},
+        })
+    };
+    let (split, extract) = ("RecordDeAggregation", "MetadataExtraction");
+    let cases = [
+        (split, vec![], "SubRecordType is required when RecordDeAggregation processor is used."),
+        (
+            split,
+            vec![("SubRecordType", "json")],
+            "Invalid SubRecordType for the RecordDeAggregation processor: json. Allowed: JSON, \
+             DELIMITED.",
+        ),
+        (
+            split,
+            vec![("SubRecordType", "DELIMITED")],
+            "Delimiter is required when SubRecordType is DELIMITED.",
+        ),
+        (
+            split,
+            vec![("SubRecordType", "DELIMITED"), ("Delimiter", "\\n")],
+            "Invalid Delimiter for the RecordDeAggregation processor: the delimiter is not base64.",
+        ),
+        (
+            extract,
+            vec![("JsonParsingEngine", "JQ-1.6")],
+            "MetadataExtractionQuery is required when MetadataExtraction processor is used.",
+        ),
+        (
+            extract,
+            vec![("MetadataExtractionQuery", "{a: .x}"), ("JsonParsingEngine", "JQ-1.7")],
+            "Invalid JsonParsingEngine for the MetadataExtraction processor: JQ-1.7. Allowed: \
+             JQ-1.6.",
+        ),
+    ];
+    for (kind, parameters, message) in cases {
+        assert_eq!(refused(of(kind, &parameters)), message);
+    }
+    let broken = refused(of(extract, &[("MetadataExtractionQuery", "{a: .x")]));
+    let lead = "Invalid MetadataExtractionQuery for the MetadataExtraction processor: jq: ";
+    assert!(broken.starts_with(lead) && broken.contains("column"), "{broken}");
+    for (kind, parameters) in [
+        (split, vec![("SubRecordType", "JSON")]),
+        (split, vec![("SubRecordType", "DELIMITED"), ("Delimiter", "fHw=")]),
+        (extract, vec![("MetadataExtractionQuery", "{a: .x}"), ("JsonParsingEngine", "JQ-1.6")]),
+    ] {
+        create(of(kind, &parameters)).unwrap();
+    }
 }
 
 #[test]
@@ -166,14 +293,26 @@ fn the_services_rules_of_conversion_in_their_order() {
         &|m| m[member]["SchemaConfiguration"]["TableName"] = json!("t"),
         "SchemaConfiguration.TableName must not be null or empty",
     );
-    step(
-        &|m| m[member]["Enabled"] = json!(false),
-        "Data format conversion is not available here. Available: delivery without \
-         DataFormatConversionConfiguration, or with Enabled set to false.",
-    );
-    let hose = create(more).unwrap();
-    assert_eq!(extended(&hose)[member]["SchemaConfiguration"]["TableName"], "t");
-    assert_eq!(extended(&hose)[member]["Enabled"], false);
+    for (enabled, shown) in [(json!(false), json!(false)), (json!(true), json!(true))] {
+        more[member]["Enabled"] = enabled;
+        let hose = create(more.clone()).unwrap();
+        assert_eq!(extended(&hose)[member]["SchemaConfiguration"]["TableName"], "t");
+        assert_eq!(extended(&hose)[member]["Enabled"], shown);
+    }
+}
+
+#[test]
+fn patterns_of_times_are_read() {
+    let mut more = json!({"DataFormatConversionConfiguration": conversion()});
+    let member = "/DataFormatConversionConfiguration/InputFormatConfiguration/Deserializer";
+    let mut with = |formats: Value| {
+        *more.pointer_mut(member).unwrap() =
+            json!({"HiveJsonSerDe": {"TimestampFormats": formats}});
+        create(more.clone())
+    };
+    with(json!(["millis", "yyyy-MM-dd'T'HH:mm:ss"])).unwrap();
+    let message = invalid(with(json!(["yyyy-MM-dd'T"])));
+    assert!(message.starts_with("Invalid deserializer option(s): timestamp_formats: `yyyy-"));
 }
 
 #[test]
@@ -233,9 +372,6 @@ fn the_services_rules_of_dynamic_partitioning_in_their_order() {
             "{LEAD}ErrorOutputPrefix cannot be null or empty when Prefix contains expressions"
         ),
     );
-    assert_eq!(
-        refused(more),
-        "Dynamic Partitioning is not available here. Available: prefixes with the namespaces \
-         timestamp and firehose."
-    );
+    let hose = create(more).unwrap();
+    assert_eq!(extended(&hose)["DynamicPartitioningConfiguration"], json!({"Enabled": true}));
 }

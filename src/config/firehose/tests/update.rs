@@ -134,7 +134,9 @@ fn processing_is_replaced_whole() {
     let lambda = json!([{"Type": "Lambda", "Parameters":
         [{"ParameterName": "LambdaArn", "ParameterValue": LAMBDA}]}]);
     let change = json!({"ProcessingConfiguration": {"Enabled": true, "Processors": lambda}});
-    assert!(invalid(extend(&start, change)).starts_with("The processor Lambda is not available"));
+    let processors = extended(&extend(&start, change).unwrap())["ProcessingConfiguration"].take();
+    assert_eq!(processors["Processors"].as_array().unwrap().len(), 1);
+    assert_eq!(processors["Processors"][0]["Type"], "Lambda");
 }
 
 #[test]
@@ -200,6 +202,31 @@ fn dynamic_partitioning_cannot_be_enabled_later() {
         invalid(extend(&hose(), json!({"DynamicPartitioningConfiguration": {"Enabled": true}}))),
         "Dynamic Partitioning can be enabled only when the delivery stream is created."
     );
+}
+
+#[test]
+fn the_retries_of_a_partitioned_stream_change_alone() {
+    let member = "DynamicPartitioningConfiguration";
+    let parameters =
+        json!([{"ParameterName": "MetadataExtractionQuery", "ParameterValue": "{a: .x}"}]);
+    let extraction = json!({"Type": "MetadataExtraction", "Parameters": parameters});
+    let start = create(json!({
+        member: {"Enabled": true},
+        "Prefix": "!{partitionKeyFromQuery:a}/",
+        "ErrorOutputPrefix": "errors/",
+        "ProcessingConfiguration": {"Enabled": true, "Processors": [extraction]},
+    }))
+    .unwrap();
+    assert_eq!(extended(&start)["BufferingHints"]["SizeInMBs"], 128);
+    let retry = json!({"DurationInSeconds": 60});
+    let after = extend(&start, json!({member: {"RetryOptions": retry}})).unwrap();
+    assert_eq!(extended(&after)[member], json!({"Enabled": true, "RetryOptions": retry}));
+    assert_eq!(
+        invalid(extend(&start, json!({member: {"Enabled": false}}))),
+        "Dynamic Partitioning cannot be disabled once it is enabled."
+    );
+    let change = json!({"Prefix": "!{partitionKeyFromQuery:b}/"});
+    assert!(invalid(extend(&start, change)).starts_with("MetaDataExtraction JQ Query can't"));
 }
 
 #[test]

@@ -19,8 +19,8 @@ use crate::{
     limits,
 };
 
-/// Firehose's own words (section 6.1 of the API's rules).
-const UNCOMPRESSED: &str = "must be uncompressed when data format conversion is enabled; to compress within the files, \
+/// What Firehose says, in the words of the configuration file.
+const UNCOMPRESSED: &str = "must be uncompressed when data format conversion is on; to compress within the files, \
      set format_conversion.output.parquet.compression or …orc.compression";
 
 pub(super) fn destination(path: &str, s3: &S3Destination, found: &mut Found) {

@@ -174,12 +174,17 @@ fn quoting(path: &str, message: impl ToString, otherwise: &str, found: &mut Foun
     }
 }
 
-fn role(path: &str, role: Option<&str>, found: &mut Found) {
+/// What the ARN of a role looks like (API reference, RoleARN).
+pub(super) fn role_pattern() -> &'static Regex {
     static ROLE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"\Aarn:[^:]*:iam::[0-9]{12}:role/[a-zA-Z_0-9+=,.@/-]{1,512}\z")
             .expect("a test compiles it")
     });
-    if role.is_some_and(|role| !ROLE.is_match(role)) {
+    &ROLE
+}
+
+fn role(path: &str, role: Option<&str>, found: &mut Found) {
+    if role.is_some_and(|role| !role_pattern().is_match(role)) {
         let help = Some("write it like arn:aws:iam::123456789012:role/name");
         found.add(path, "is no ARN of a role", help);
     }

@@ -9,6 +9,7 @@ use crate::{
         yaml::{Found, problem::join},
     },
     limits,
+    partition::KeyNaming,
     transform::{
         event_time::{EventTime, OptionsError},
         jq,
@@ -40,22 +41,20 @@ fn keys(path: &str, destination: &DestinationSpec, found: &mut Found) {
         Some((place(path, index, spec), query.query()))
     });
     if s3.partitioning().is_none() {
-        let off = join(path, "s3.dynamic_partitioning");
+        let off = join(&join(path, "s3"), "dynamic_partitioning");
         if let Some((at, _)) = extraction
             && !found.places.is_broken(&off)
+            && !s3.prefix.contains("!{partitionKeyFrom")
         {
             let help = Some("set s3.dynamic_partitioning: {enabled: true}");
             found.add(&at, "has no effect without dynamic partitioning", help);
         }
         return;
     }
-    let prefix = join(path, "s3.prefix");
-    let from_query = keys_of(&s3.prefix, "partitionKeyFromQuery");
-    let from_lambda = keys_of(&s3.prefix, "partitionKeyFromLambda");
-    if from_query.is_empty() && from_lambda.is_empty() {
-        let help = Some("write it like app=!{partitionKeyFromQuery:app}/");
-        found.add(&prefix, "has no partition key, but dynamic partitioning is on", help);
-    }
+    // What is wrong with the prefix itself is told elsewhere.
+    let Ok(naming) = KeyNaming::parse(&s3.key_options()) else { return };
+    let prefix = join(&join(path, "s3"), "prefix");
+    let (from_query, from_lambda) = (naming.query_keys(), naming.lambda_keys());
     // A transform that could not be read may be the one that is looked for.
     let unclear = (0..destination.transforms.len())
         .any(|index| found.places.is_broken(&format!("{path}.transforms[{index}]")))
@@ -73,13 +72,6 @@ fn keys(path: &str, destination: &DestinationSpec, found: &mut Found) {
         }
         None => {}
     }
-}
-
-/// The keys of a namespace in a prefix.
-fn keys_of<'a>(prefix: &'a str, namespace: &str) -> Vec<&'a str> {
-    let expressions = prefix.split("!{").skip(1).filter_map(|rest| rest.split('}').next());
-    let of = |text: &'a str| text.split_once(':').filter(|(name, _)| *name == namespace);
-    expressions.filter_map(of).map(|(_, key)| key).collect()
 }
 
 /// The query gives the keys of the prefix, no more and no fewer.
@@ -124,15 +116,10 @@ fn event_time(path: &str, s3: &S3Destination, found: &mut Found) {
     }
     let Some(late) = &s3.late else { return };
     let place = join(path, "late");
-    if s3.event_time.is_none() && !found.places.is_broken(&at) {
-        let help = Some("set event_time: by its arrival no record is late");
-        found.add(&place, "has no effect without event_time", help);
-    }
     if late.after.0 == Duration::ZERO {
         found.add(&join(&place, "after"), "must be more than 0s", None);
     }
     span(&join(&place, "after"), late.after, limits::LATE_AFTER_MAX, found);
-    not_empty(&join(&place, "prefix"), Some(&late.prefix), found);
 }
 
 fn add_partitions(path: &str, s3: &S3Destination, found: &mut Found) {
@@ -141,6 +128,13 @@ fn add_partitions(path: &str, s3: &S3Destination, found: &mut Found) {
     if s3.partition_table().is_none() && !found.places.is_broken(&join(path, "format_conversion")) {
         let help = Some("set add_partitions: {glue: {database: …, table: …}}");
         found.add(&at, "does not say which table: format_conversion.schema names none", help);
+    }
+    if s3.bucket.starts_with("file:") {
+        found.add(&at, "tells a catalog of objects in S3, and the bucket is a local folder", None);
+    }
+    if !s3.prefix.contains('=') {
+        let help = Some("write prefix like dt=!{timestamp:yyyy-MM-dd}/");
+        found.add(&at, "takes partitions from folders like dt=…/, and prefix has none", help);
     }
     let AddPartitions::Named { glue } = add else { return };
     let at = join(&at, "glue");

@@ -64,7 +64,10 @@ fn check_prefixes(path: &str, keys: &KeyOptions, found: &mut Found) {
             Setting::CustomTimeZone => "custom_time_zone",
             Setting::Late => "late",
         };
-        let at = join(path, key);
+        let at = match error {
+            PrefixError::LatePrefix(_) => join(&join(path, key), "prefix"),
+            _ => join(path, key),
+        };
         let zone = keys.custom_time_zone.as_deref().unwrap_or_default();
         let help = Some("write an IANA name like Europe/Berlin");
         match error.setting() {
@@ -76,8 +79,21 @@ fn check_prefixes(path: &str, keys: &KeyOptions, found: &mut Found) {
                 found.add(&at, "is no valid prefix", None)
             }
             _ => {
-                let help = matches!(error, PrefixError::DynamicPartitioning)
-                    .then_some("set dynamic_partitioning: {enabled: true}");
+                let help = match error {
+                    PrefixError::DynamicPartitioning => {
+                        Some("set dynamic_partitioning: {enabled: true}")
+                    }
+                    PrefixError::KeysMissing => {
+                        Some("write it like app=!{partitionKeyFromQuery:app}/")
+                    }
+                    PrefixError::LateWithoutEventTime
+                        if found.places.is_broken(&join(path, "event_time")) =>
+                    {
+                        continue;
+                    }
+                    PrefixError::LateWithoutEventTime => Some("set event_time"),
+                    _ => None,
+                };
                 found.add(&at, error.to_string(), help);
             }
         }
