@@ -7,7 +7,8 @@ use super::s3::S3Destination;
 use crate::{
     encode::{
         columnar::{self, SchemaSource, Serializer, UnknownFields},
-        rows::Deserializer,
+        rows::{Deserializer, OptionsError, RowReader, Unknown},
+        schema::{Column, HiveType, TableSchema},
     },
     limits, partition,
     transform::event_time,
@@ -114,6 +115,14 @@ impl FormatConversion {
             unknown_fields: self.unknown_fields,
         }
     }
+}
+
+/// What is wrong with a reader's patterns of times, whatever the columns are.
+pub(super) fn unreadable_times(input: &Deserializer) -> Option<OptionsError> {
+    let time = Column { name: "time".to_owned(), of: HiveType::Timestamp };
+    let schema = TableSchema { columns: vec![time], partition_keys: Vec::new() };
+    let result = RowReader::new(&schema, input, Unknown::Drop);
+    result.err().filter(|error| matches!(error, OptionsError::TimestampFormat { .. }))
 }
 
 /// Which table is told of new partitions: `glue` is the one that `format_conversion.schema` names.

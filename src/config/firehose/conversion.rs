@@ -8,13 +8,7 @@ use super::{
     prefix::{self, Expression},
     processing,
 };
-use crate::{
-    encode::{
-        rows::{OptionsError, RowReader, Unknown},
-        schema::{Column, HiveType, TableSchema},
-    },
-    transform::jq::Extraction,
-};
+use crate::{config::lake::unreadable_times, transform::jq::Extraction};
 
 /// Whether records are converted; an omitted `Enabled` means yes.
 pub(super) fn converts(document: &Map<String, Value>) -> bool {
@@ -146,14 +140,9 @@ fn check_query(document: &Map<String, Value>, in_prefix: &[&str]) -> Result<(), 
 /// Patterns of times that cannot be read. The columns are the table's and not known here, so
 /// nothing else can be told.
 fn check_deserializer(configuration: &Value) -> Result<(), ApiError> {
-    let input = to_deserializer(configuration);
-    let time = Column { name: "time".to_owned(), of: HiveType::Timestamp };
-    let schema = TableSchema { columns: vec![time], partition_keys: Vec::new() };
-    match RowReader::new(&schema, &input, Unknown::Drop) {
-        Err(error @ OptionsError::TimestampFormat { .. }) => {
-            refuse(&format!("Invalid deserializer option(s): {error}"))
-        }
-        _ => Ok(()),
+    match unreadable_times(&to_deserializer(configuration)) {
+        Some(error) => refuse(&format!("Invalid deserializer option(s): {error}")),
+        None => Ok(()),
     }
 }
 

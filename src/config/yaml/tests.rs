@@ -389,6 +389,11 @@ fn mistakes_of_options() {
         let s3 = format!("format_conversion: {{schema: {{ddl: \"t timestamp\"}}, {options}}}");
         refused(&s3, "", &format!("s3.format_conversion.{expected}"));
     }
+    refused(
+        "format_conversion: {schema: {infer: {}}, input: {hive_json: {timestamp_formats: [\"'\"]}}}",
+        "",
+        "s3.format_conversion.input.hive_json.timestamp_formats: ",
+    );
     let packed = "compression: gzip\nformat_conversion: {schema: {ddl: \"id int\"}}";
     refused(packed, "", "s3.compression: must be uncompressed when data format conversion is on");
     valid(&packed.replace("{schema", "{enabled: false, schema"), "");

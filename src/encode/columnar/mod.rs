@@ -335,7 +335,9 @@ pub enum SchemaSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlueTable {
+    /// Its database.
     pub database: String,
+    /// Its name.
     pub table: String,
     /// Account of the catalog; that of the credentials if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -369,6 +371,7 @@ fn default_refresh() -> Span {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnSpec {
+    /// Its name.
     pub name: String,
     /// Hive type: `bigint`, `array<struct<a:int,b:string>>`.
     #[serde(rename = "type")]

@@ -35,6 +35,7 @@ use crate::units::ByteSize;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
+    /// How streams are compressed.
     pub compression: Compression,
     /// Size of a stripe. Firehose: at least 8 MiB.
     pub stripe_size: ByteSize,
@@ -46,11 +47,13 @@ pub struct Options {
     pub enable_padding: bool,
     /// Share of the stripe's size that padding may take.
     pub padding_tolerance: f64,
+    /// Columns that get a Bloom filter.
     pub bloom_filter_columns: Vec<String>,
     /// Share of wrong hits a Bloom filter may give.
     pub bloom_filter_false_positive_probability: f64,
     /// Share of distinct values up to which a dictionary is written; 1 is always, 0 never.
     pub dictionary_key_threshold: f64,
+    /// Version of the file format.
     pub format_version: FormatVersion,
 }
 

@@ -36,6 +36,7 @@ use crate::units::ByteSize;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
+    /// How pages are compressed.
     pub compression: Compression,
     /// Size of a row group before it is closed. Firehose: at least 64 MiB.
     pub block_size: ByteSize,

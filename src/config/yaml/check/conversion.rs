@@ -7,6 +7,7 @@ use super::{not_empty, quoting, role, s3, size, span};
 use crate::{
     config::{
         FormatConversion, S3Destination,
+        lake::unreadable_times,
         yaml::{Found, problem::join},
     },
     encode::{
@@ -38,8 +39,14 @@ pub(super) fn destination(path: &str, s3: &S3Destination, found: &mut Found) {
         let help = Some("set schema: {infer: {}}, or unknown_fields: rest_column");
         found.add(&join(&at, "unknown_fields"), "a given schema cannot evolve", help);
     }
-    if let Some(schema) = schema(&join(&at, "schema"), &conversion.schema, found) {
-        fits(&at, conversion, schema, found);
+    match schema(&join(&at, "schema"), &conversion.schema, found) {
+        Some(schema) => fits(&at, conversion, schema, found),
+        None => {
+            if let Some(error) = unreadable_times(&conversion.input) {
+                let place = reader_place(&at, &conversion.input, &error);
+                quoting(&place, error, "cannot be read", found);
+            }
+        }
     }
 }
 
