@@ -14,6 +14,7 @@ mod samples;
 mod send;
 mod serve;
 mod trace;
+mod transform;
 mod validate;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ enum Command {
     Validate(validate::Arguments),
     Send(send::Arguments),
     Trace(trace::Arguments),
+    Transform(transform::Arguments),
     Reload(reload::Arguments),
     Flush(flush::Arguments),
     Completions(completions::Arguments),
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Validate(arguments) => validate::execute(arguments),
         Command::Send(arguments) => send::execute(arguments),
         Command::Trace(arguments) => trace::execute(arguments),
+        Command::Transform(arguments) => transform::execute(arguments),
         Command::Reload(arguments) => reload::execute(arguments),
         Command::Flush(arguments) => flush::execute(arguments),
         Command::Completions(arguments) => completions::execute(arguments),

@@ -4,7 +4,8 @@
 mod build;
 mod control;
 mod health;
-pub mod processing;
+pub mod preview;
+mod processing;
 mod rate;
 mod store;
 mod stream;

@@ -166,7 +166,21 @@ impl Processing {
         folder: PathBuf,
         env: &Env,
     ) -> Result<Arc<dyn Format>, String> {
-        let Some(conversion) = &self.conversion else { return Ok(Arc::new(compression)) };
+        Ok(match self.columnar(table, folder, env)? {
+            Some(columnar) => Arc::new(columnar),
+            None => Arc::new(compression),
+        })
+    }
+
+    /// What records are converted by; `None` if they are not. In `folder` inferred schemas are
+    /// kept.
+    pub fn columnar(
+        &self,
+        table: Option<Arc<CachedTable>>,
+        folder: PathBuf,
+        env: &Env,
+    ) -> Result<Option<Columnar>, String> {
+        let Some(conversion) = &self.conversion else { return Ok(None) };
         let own = match &conversion.schema {
             // Partitions may be registered with another table than the columns come from.
             SchemaSource::Glue(of) if !self.is_same_table(of) => Some(Arc::new(
@@ -176,7 +190,7 @@ impl Processing {
         };
         let catalog = own.map(|table| Arc::new(GlueCatalog::new(table)) as Arc<dyn Catalog>);
         let store = Some((folder, env.files.clone()));
-        Ok(Arc::new(Columnar::new(conversion, catalog, store).map_err(text)?))
+        Columnar::new(conversion, catalog, store).map(Some).map_err(text)
     }
 
     fn is_same_table(&self, of: &GlueTable) -> bool {

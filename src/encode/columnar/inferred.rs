@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
@@ -71,6 +72,15 @@ impl Inferred {
         let plan = plan.map(Arc::new);
         let state = State { store, plan, idle: HashSet::new(), has_stubborn_values: false };
         Self { parts, inference, evolves, is_watchful, state: Mutex::new(state) }
+    }
+
+    /// The schema that holds these records, too.
+    pub(super) fn plan_of(&self, records: &[Bytes]) -> io::Result<Option<Arc<Plan>>> {
+        let mut observed = Observed::default();
+        for record in records {
+            self.inference.observe_into(&mut observed, record);
+        }
+        self.widen(&observed)
     }
 
     fn pass(&self, batch: &RawBatch) -> io::Result<Pass> {

@@ -30,7 +30,7 @@ use self::{
 };
 use super::{
     orc, parquet,
-    rows::{Deserializer, REST_COLUMN, Unknown},
+    rows::{Deserializer, REST_COLUMN, Unknown, show::to_json},
     schema::{
         Catalog, Column, HiveType, InferStore, SchemaError, StoreError, TableSchema,
         infer::{Inference, Names},
@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     env::Files,
-    fault::Fault,
+    fault::{Failure, Fault},
     limits,
     seams::{Encoded, Encoder, RawBatch},
     units::Span,
@@ -152,7 +152,33 @@ impl Columnar {
     pub fn extension(&self) -> &'static str {
         self.parts.extension()
     }
+
+    /// The rows that records become, as JSON, record by record. An inferred schema is widened by
+    /// them as if they were a batch.
+    pub async fn show(&self, records: &[Bytes]) -> Result<Vec<Shown>, Fault> {
+        let plan = match &self.source {
+            Source::Inferred(inferred) => inferred.plan_of(records),
+            Source::Fixed(plan) => Ok(Some(Arc::clone(plan))),
+            Source::Catalog { catalog, last } => {
+                Ok(Some(self.plan_of(catalog.table().await?, last)?))
+            }
+        };
+        let halt =
+            |error: io::Error| Fault::halt("DataFormatConversion.InvalidSchema", error.to_string());
+        let plan = plan.map_err(halt)?.ok_or_else(|| {
+            Fault::halt("DataFormatConversion.InvalidSchema", "no record has a member")
+        })?;
+        let mut reader = plan.reader().map_err(|error| halt(io::Error::other(error)))?;
+        let mut shown = |record: &Bytes| match reader.read(record) {
+            Ok(_) => Ok(to_json(&reader.take())),
+            Err(failure) => Err(failure),
+        };
+        Ok(records.iter().map(&mut shown).collect())
+    }
 }
+
+/// The rows of one record, or why it has none.
+pub type Shown = Result<Vec<serde_json::Value>, Failure>;
 
 /// The encoder with a schema that stays.
 struct Fixed {

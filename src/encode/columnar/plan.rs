@@ -114,6 +114,11 @@ impl Plan {
         run.finish().map(Some)
     }
 
+    /// A reader of records by this schema.
+    pub(super) fn reader(&self) -> Result<RowReader, OptionsError> {
+        RowReader::new(&self.schema, &self.input, self.unknown)
+    }
+
     /// A record by record answer to what fits no file at all.
     pub(super) fn refuse(&self, batch: &RawBatch, failure: &Failure) -> io::Result<Pass> {
         let mut reader =
