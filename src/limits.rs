@@ -244,6 +244,11 @@ pub const SHIPMENTS_WAITING: usize = 16_384;
 /// Calls of the transforms of one destination under way at a time, where they only compute. Two
 /// keep two processors busy; more would only hold memory.
 pub const TRANSFORMS_IN_FLIGHT: usize = 2;
+/// Records that go through transforms together which may make very large ones of them
+/// (`UNPACKED_BYTES_MAX` each). More would only cost memory when somebody sends bombs.
+pub const EXPANDING_TOGETHER: usize = 4;
+/// The same where somebody is called for them: fewer would make many calls of little.
+pub const EXPANDING_TOGETHER_CALLED: usize = 16;
 /// Scratch file for bytes of open batches that memory has no room for. Its space is given back as a
 /// whole, so larger ones hold back more disk.
 pub const SPILL_FILE_BYTES: u64 = 16 * MIB;

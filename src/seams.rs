@@ -197,6 +197,11 @@ pub trait Transform: Send + Sync {
     fn remote(&self) -> Option<Remote> {
         None
     }
+
+    /// Whether a small record may become a very large one here: then few go through together.
+    fn expands(&self) -> bool {
+        false
+    }
 }
 
 /// How records are gathered for a transform that calls somebody else.

@@ -36,6 +36,8 @@ pub(super) struct Gathered {
 #[derive(Default)]
 pub(super) struct Intake {
     pub gathered: Gathered,
+    /// Gathered, and not called yet.
+    queued: VecDeque<Gathered>,
     jobs: VecDeque<Job>,
 }
 
@@ -75,6 +77,11 @@ struct Together {
     pieces: Vec<(Bytes, Bytes)>,
 }
 
+/// Calls that may be under way at a time, answered ones whose turn has not come among them.
+fn calls(remote: Option<Remote>) -> usize {
+    remote.map_or(limits::TRANSFORMS_IN_FLIGHT, |remote| remote.concurrency.max(1))
+}
+
 impl Fate {
     /// What the error output gets of it.
     pub fn raw(self, record: &Record) -> Bytes {
@@ -88,13 +95,12 @@ impl Fate {
 impl Intake {
     /// Whether nothing is on its way to the batches.
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.gathered.records.is_empty()
+        self.jobs.is_empty() && self.queued.is_empty() && self.gathered.records.is_empty()
     }
 
     /// Whether there is room for one more call.
     pub fn has_room(&self, remote: Option<Remote>) -> bool {
-        let calls = remote.map_or(limits::TRANSFORMS_IN_FLIGHT, |remote| remote.concurrency.max(1));
-        self.jobs.len() < calls
+        self.queued.is_empty() && self.jobs.len() < calls(remote)
     }
 
     /// When what is gathered must go, on the destination's clock.
@@ -164,7 +170,13 @@ impl Run {
                 continue;
             }
             let bytes = record.data.len() as u64;
-            if self.intake.gathered.bytes + bytes > limit {
+            let gathered = &self.intake.gathered;
+            let together = match (self.expands, self.remote) {
+                (true, None) => limits::EXPANDING_TOGETHER,
+                (true, Some(_)) => limits::EXPANDING_TOGETHER_CALLED,
+                (false, _) => usize::MAX,
+            };
+            if gathered.bytes + bytes > limit || gathered.records.len() >= together {
                 self.transform_gathered();
             }
             let gathered = &mut self.intake.gathered;
@@ -180,10 +192,21 @@ impl Run {
     pub(super) fn transform_gathered(&mut self) {
         let gathered = std::mem::take(&mut self.intake.gathered);
         self.intake.gathered.end = gathered.end;
-        let Some(since) = gathered.since else { return };
-        let task = transform(self.destination.clone(), self.segments.clone(), gathered.records);
-        let job = Job { end: gathered.end, since, task: tokio::spawn(task) };
-        self.intake.jobs.push_back(job);
+        if gathered.since.is_some() {
+            self.intake.queued.push_back(gathered);
+        }
+        self.call();
+    }
+
+    /// Calls the transforms for what is gathered, as long as there is room.
+    fn call(&mut self) {
+        while self.intake.jobs.len() < calls(self.remote)
+            && let Some(Gathered { records, since, end, .. }) = self.intake.queued.pop_front()
+        {
+            let task = transform(self.destination.clone(), self.segments.clone(), records);
+            let since = since.unwrap_or_default();
+            self.intake.jobs.push_back(Job { end, since, task: tokio::spawn(task) });
+        }
     }
 
     /// Gathers no longer than the chain wants: at once where it only computes.
@@ -227,6 +250,7 @@ impl Run {
             }
         }
         self.taken = end;
+        self.call();
         self.destination.metrics.dropped_records.inc_by(dropped.count());
         self.settle(&dropped)?;
         self.share.report(self.memory_bytes());

@@ -170,6 +170,8 @@ pub(super) struct Run {
     pub segments: Arc<Vec<Segment>>,
     /// How records are gathered for the chain.
     pub remote: Option<Remote>,
+    /// Whether the chain may make very large records of small ones.
+    pub expands: bool,
     pub intake: Intake,
     /// Everything below has been through the transforms.
     pub taken: u64,
@@ -231,6 +233,7 @@ impl Run {
             batcher,
             segments: Arc::new(d.transforms.segments()),
             remote: d.transforms.remote(),
+            expands: d.transforms.expands(),
             intake: Intake::default(),
             taken: cursor,
             ledger: Ledger::starting_at(cursor),

@@ -60,6 +60,11 @@ impl Chain {
         self.0.iter().find_map(|transform| transform.remote())
     }
 
+    /// Whether small records may become very large ones.
+    pub fn expands(&self) -> bool {
+        self.0.iter().any(|transform| transform.expands())
+    }
+
     /// The chain cut where it changes between steps that compute and steps that wait.
     pub fn segments(&self) -> Vec<Segment> {
         let mut segments: Vec<Segment> = Vec::new();

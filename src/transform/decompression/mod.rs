@@ -62,6 +62,10 @@ impl Transform for Decompression {
         "decompression"
     }
 
+    fn expands(&self) -> bool {
+        true
+    }
+
     async fn apply(&self, records: &[Record]) -> Vec<Verdict> {
         let mut unpacker = Unpacker::new(self.format, limits::UNPACKED_BYTES_MAX);
         let mut arena = Arena::default();
