@@ -227,6 +227,9 @@ pub const JQ_OUTPUT_BYTES_MAX: usize = 16 * MIB as usize;
 
 // ------------------------------------------------------------------------------------- delivery
 
+/// Chunk of a batch whose bytes may be put aside. Smaller ones mean more pieces to write and to
+/// read back, larger ones more memory that is reserved and not used.
+pub const CHUNK_BYTES: usize = MIB as usize;
 /// Largest chunk of a batch: where records end in it is told in 32 bits. Only batches without a
 /// size of their own come near it.
 pub const CHUNK_BYTES_MAX: usize = 2 * GIB as usize;

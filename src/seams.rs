@@ -226,6 +226,13 @@ pub struct Chunk {
     pub ends: Vec<u32>,
 }
 
+impl Chunk {
+    /// Memory that it takes, the room that its buffers have to spare included.
+    pub fn memory_bytes(&self) -> u64 {
+        (self.data.capacity() + self.ends.capacity() * size_of::<u32>()) as u64
+    }
+}
+
 /// A chunk that was put aside to save memory.
 pub trait Aside: Send + Sync + fmt::Debug {
     /// Reads it back.
@@ -238,6 +245,9 @@ pub trait Aside: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone, Default)]
 pub struct RawBatch {
     pub aside: Vec<Arc<dyn Aside>>,
+    /// Chunks that are full.
+    pub sealed: Vec<Chunk>,
+    /// The chunk that grew last.
     pub tail: Chunk,
     pub records: u64,
 }
@@ -245,18 +255,27 @@ pub struct RawBatch {
 impl RawBatch {
     /// A batch that is wholly in memory.
     pub fn of(data: Vec<u8>, records: u64) -> Self {
-        Self { aside: Vec::new(), tail: Chunk { data, ends: Vec::new() }, records }
+        Self { tail: Chunk { data, ends: Vec::new() }, records, ..Self::default() }
     }
 
     /// Bytes of all records.
     pub fn data_bytes(&self) -> u64 {
         let aside: u64 = self.aside.iter().map(|chunk| chunk.data_bytes()).sum();
-        aside + self.tail.data.len() as u64
+        aside + self.in_memory().map(|chunk| chunk.data.len() as u64).sum::<u64>()
+    }
+
+    /// Memory that it takes, the room that its buffers have to spare included.
+    pub fn memory_bytes(&self) -> u64 {
+        self.in_memory().map(Chunk::memory_bytes).sum()
+    }
+
+    fn in_memory(&self) -> impl Iterator<Item = &Chunk> {
+        self.sealed.iter().chain(std::iter::once(&self.tail))
     }
 
     /// All bytes in one piece.
     pub fn whole(self) -> io::Result<Vec<u8>> {
-        if self.aside.is_empty() {
+        if self.aside.is_empty() && self.sealed.is_empty() {
             return Ok(self.tail.data);
         }
         let mut data = Vec::with_capacity(self.data_bytes() as usize);
@@ -269,7 +288,7 @@ impl RawBatch {
     /// Chunk by chunk, in order; each is read when it is asked for.
     pub fn chunks(self) -> impl Iterator<Item = io::Result<Chunk>> {
         let aside = self.aside.into_iter().map(|chunk| chunk.load());
-        aside.chain(std::iter::once(Ok(self.tail)))
+        aside.chain(self.sealed.into_iter().map(Ok)).chain(std::iter::once(Ok(self.tail)))
     }
 }
 

@@ -135,8 +135,10 @@ impl Now {
 #[derive(Debug, Default)]
 struct Open {
     raw: RawBatch,
-    /// Bytes of `raw.aside`.
-    aside_bytes: u64,
+    /// Bytes of `raw.aside` and `raw.sealed`.
+    bytes_before: u64,
+    /// Memory that it is counted with.
+    memory_bytes: u64,
     members: Members,
     oldest_arrival_ms: i64,
     since: Duration,
@@ -161,7 +163,25 @@ impl Open {
     }
 
     fn bytes(&self) -> u64 {
-        self.aside_bytes + self.raw.tail.data.len() as u64
+        self.bytes_before + self.raw.tail.data.len() as u64
+    }
+
+    /// Begins a new chunk once the last one is full: a buffer that doubles again and again is
+    /// copied as often, and holds twice the memory in the end.
+    fn seal(&mut self) {
+        let bytes = self.raw.tail.data.len();
+        if bytes >= limits::CHUNK_BYTES {
+            let next = Chunk { data: Vec::with_capacity(limits::CHUNK_BYTES), ends: Vec::new() };
+            self.raw.sealed.push(std::mem::replace(&mut self.raw.tail, next));
+            self.bytes_before += bytes as u64;
+        }
+    }
+
+    /// Takes note of the memory it has now; answers with the difference.
+    fn weigh(&mut self) -> i64 {
+        let sealed = (self.raw.sealed.len() * limits::CHUNK_BYTES) as u64;
+        let now = sealed + self.raw.tail.memory_bytes();
+        now as i64 - std::mem::replace(&mut self.memory_bytes, now) as i64
     }
 
     /// Whether the ends of the tail's records must make a new beginning.
@@ -195,6 +215,8 @@ pub struct Batcher {
     framing: Framing,
     /// Whether the ends of records are kept.
     by_record: bool,
+    /// Whether batches consist of chunks that can be put aside.
+    in_chunks: bool,
     /// Bytes an encoded byte costs before encoding; 1 where records are counted.
     expansion: f64,
     open: HashMap<Route, Open>,
@@ -210,6 +232,7 @@ impl Batcher {
             options,
             framing,
             by_record: false,
+            in_chunks: false,
             expansion: 1.0,
             open: HashMap::new(),
             open_bytes: 0,
@@ -226,6 +249,11 @@ impl Batcher {
     /// The same, keeping where each record ends for an encoder that asks for it.
     pub fn by_record(self, by_record: bool) -> Self {
         Self { by_record, ..self }
+    }
+
+    /// The same in chunks, each of which may be put aside.
+    pub fn in_chunks(self, in_chunks: bool) -> Self {
+        Self { in_chunks, ..self }
     }
 
     /// How many bytes before encoding an encoded byte stands for: what `size_of: object` goes by.
@@ -267,8 +295,8 @@ impl Batcher {
     /// The beginning of the largest open batch: what a first guess of the expansion is made from.
     pub fn sample(&self, bytes: usize) -> Option<Chunk> {
         let objects = self.open.iter().filter(|(route, _)| !matches!(route, Route::Errors(_)));
-        let (_, largest) = objects.max_by_key(|(_, open)| open.raw.tail.data.len())?;
-        let Chunk { data, ends } = &largest.raw.tail;
+        let chunks = objects.map(|(_, open)| open.raw.sealed.first().unwrap_or(&open.raw.tail));
+        let Chunk { data, ends } = chunks.max_by_key(|chunk| chunk.data.len())?;
         if data.len() < bytes {
             return None;
         }
@@ -297,9 +325,11 @@ impl Batcher {
             self.partitions += 1;
         }
         let open = open_of(&mut self.open, route, arrival_ms, now);
-        let before = open.raw.tail.data.len();
         for piece in pieces {
             open.push(piece, (!is_error).then_some(&self.framing), self.by_record && !is_error);
+        }
+        if self.in_chunks {
+            open.seal();
         }
         match origin {
             Origin::Whole(sequence) => open.members.push(sequence),
@@ -307,7 +337,7 @@ impl Batcher {
                 open.members.push_leaves(sequence, of, leaves);
             }
         }
-        self.open_bytes += (open.raw.tail.data.len() - before) as u64;
+        self.open_bytes = self.open_bytes.saturating_add_signed(open.weigh());
         let full = open.bytes() >= limit || open.is_tail_full();
         if full { self.close(&route.clone(), CloseReason::Size) } else { None }
     }
@@ -322,17 +352,19 @@ impl Batcher {
                 self.partitions += 1;
             }
             let open = open_of(&mut self.open, &Route::Objects, frame.arrival_ms, now);
-            let before = open.raw.tail.data.len();
             let mut full = false;
             for (sequence, record) in records.by_ref() {
                 open.push(record, Some(&self.framing), self.by_record);
                 open.members.push(sequence);
+                if self.in_chunks {
+                    open.seal();
+                }
                 if open.bytes() >= limit || open.is_tail_full() {
                     full = true;
                     break;
                 }
             }
-            self.open_bytes += (open.raw.tail.data.len() - before) as u64;
+            self.open_bytes = self.open_bytes.saturating_add_signed(open.weigh());
             if full {
                 closed.extend(self.close(&Route::Objects, CloseReason::Size));
             }
@@ -382,22 +414,23 @@ impl Batcher {
     /// bytes are in memory.
     pub fn put_aside(&mut self, target: u64, mut keep: impl FnMut(Chunk) -> Arc<dyn Aside>) {
         let mut by_size: Vec<&mut Open> = self.open.values_mut().collect();
-        by_size.sort_unstable_by_key(|open| std::cmp::Reverse(open.raw.tail.data.len()));
+        by_size.sort_unstable_by_key(|open| std::cmp::Reverse(open.memory_bytes));
         for open in by_size {
-            let bytes = open.raw.tail.data.len() as u64;
-            if self.open_bytes <= target || bytes == 0 {
+            if self.open_bytes <= target {
                 break;
             }
             let tail = std::mem::take(&mut open.raw.tail);
-            open.raw.aside.push(keep(tail));
-            open.aside_bytes += bytes;
-            self.open_bytes -= bytes;
+            open.bytes_before += tail.data.len() as u64;
+            let chunks = open.raw.sealed.drain(..).chain([tail]);
+            let chunks = chunks.filter(|chunk| !chunk.data.is_empty());
+            open.raw.aside.extend(chunks.map(&mut keep));
+            self.open_bytes = self.open_bytes.saturating_add_signed(open.weigh());
         }
     }
 
     fn close(&mut self, route: &Route, reason: CloseReason) -> Option<Batch> {
         let (route, open) = self.open.remove_entry(route)?;
-        self.open_bytes -= open.raw.tail.data.len() as u64;
+        self.open_bytes = self.open_bytes.saturating_sub(open.memory_bytes);
         if !matches!(route, Route::Errors(_)) {
             self.partitions -= 1;
         }

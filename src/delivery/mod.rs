@@ -101,6 +101,11 @@ impl Destination {
         self.naming.is_partitioned()
     }
 
+    /// Whether its open batches go to disk when memory is short.
+    fn spills(&self) -> bool {
+        self.is_partitioned() || self.format.by_record()
+    }
+
     /// The backlog that makes the counters add up from here on: what was settled before counts as
     /// it was counted, and what came in before this destination was added is not its backlog.
     fn set_backlog_at_start(&self, settled: u64) {

@@ -225,8 +225,9 @@ impl Run {
         let recovered = recovered.map_err(DeliveryError::Open)?;
         d.set_backlog_at_start(cursor + recovered.settled.count());
         let shipments = shared(recovered.shipments);
-        let mut batcher =
-            Batcher::new(d.buffering, d.framing.clone()).by_record(d.format.by_record());
+        let mut batcher = Batcher::new(d.buffering, d.framing.clone())
+            .by_record(d.format.by_record())
+            .in_chunks(d.spills());
         // Until a sample has been encoded no batch counts as full.
         batcher.set_expansion(f64::INFINITY);
         Ok(Self {
@@ -283,7 +284,7 @@ impl Run {
     /// Memory is short, and this destination holds most of it.
     fn make_room(&mut self) {
         let d = self.destination.clone();
-        let spills = (d.is_partitioned() || d.format.by_record())
+        let spills = d.spills()
             && self.spill.used_bytes() < limits::SPILL_BYTES_MAX
             && d.env.clock.monotonic() >= self.spill_rests_until;
         if !spills {
@@ -384,7 +385,7 @@ impl Run {
 
     /// Puts a parcel to those that wait for their turn.
     pub(super) fn send(&mut self, parcel: Parcel) {
-        self.waiting_bytes += parcel.batch.raw.tail.data.len() as u64;
+        self.waiting_bytes += parcel.batch.raw.memory_bytes();
         self.waiting.push_back(parcel);
     }
 
@@ -399,7 +400,7 @@ impl Run {
                 || self.in_flight_bytes.load(Ordering::Relaxed) < limits::IN_FLIGHT_BYTES_DEFAULT)
             && let Some(parcel) = self.waiting.pop_front()
         {
-            self.waiting_bytes -= parcel.batch.raw.tail.data.len() as u64;
+            self.waiting_bytes -= parcel.batch.raw.memory_bytes();
             let destination = self.destination.clone();
             let (shipments, history) = (self.shipments.clone(), self.history.clone());
             let weight =

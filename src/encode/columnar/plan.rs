@@ -213,6 +213,11 @@ pub(super) fn each_record(
             return Ok(());
         }
     }
+    for sealed in &batch.sealed {
+        if !take_chunk(sealed)? {
+            return Ok(());
+        }
+    }
     take_chunk(&batch.tail).map(drop)
 }
 
