@@ -247,6 +247,9 @@ pub const SHIPMENTS_WAITING: usize = 16_384;
 /// Calls of the transforms of one destination under way at a time, where they only compute. Two
 /// keep two processors busy; more would only hold memory.
 pub const TRANSFORMS_IN_FLIGHT: usize = 2;
+/// Records that go through transforms together. A jq filter may take some milliseconds for each,
+/// and as long holds a thread that others wait for.
+pub const TRANSFORMED_TOGETHER: usize = 1024;
 /// Records that go through transforms together which may make very large ones of them
 /// (`UNPACKED_BYTES_MAX` each). More would only cost memory when somebody sends bombs.
 pub const EXPANDING_TOGETHER: usize = 4;

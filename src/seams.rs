@@ -327,6 +327,8 @@ pub struct Shipment {
     pub records: u64,
     /// The positions this shipment settles.
     pub positions: Ranges,
+    /// Whether it is of the error output.
+    pub is_error: bool,
 }
 
 /// What an accepted attempt left over.

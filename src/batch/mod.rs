@@ -224,6 +224,10 @@ pub struct Batcher {
     open_bytes: u64,
     /// Open batches that are not of an error output.
     partitions: usize,
+    /// No batch is due before; looked for anew once it has passed. `None` if nothing is open.
+    earliest: Option<Duration>,
+    /// What `earliest` goes by.
+    catching_up: bool,
 }
 
 impl Batcher {
@@ -237,6 +241,8 @@ impl Batcher {
             open: HashMap::new(),
             open_bytes: 0,
             partitions: 0,
+            earliest: None,
+            catching_up: false,
         }
     }
 
@@ -321,8 +327,8 @@ impl Batcher {
         let limit = self.size_limit();
         // Error lines bring their own newline.
         let is_error = matches!(route, Route::Errors(_));
-        if !is_error && !self.open.contains_key(route) {
-            self.partitions += 1;
+        if !self.open.contains_key(route) {
+            self.opened(is_error, now);
         }
         let open = open_of(&mut self.open, route, arrival_ms, now);
         for piece in pieces {
@@ -349,7 +355,7 @@ impl Batcher {
         let mut records = frame.iter().peekable();
         while records.peek().is_some() {
             if !self.open.contains_key(&Route::Objects) {
-                self.partitions += 1;
+                self.opened(false, now);
             }
             let open = open_of(&mut self.open, &Route::Objects, frame.arrival_ms, now);
             let mut full = false;
@@ -376,24 +382,35 @@ impl Batcher {
     /// While `catching_up`, a record's age does not count: all of a backlog would be due at once,
     /// and a day of it become objects of one read each. What counts then is how long the batch has
     /// been open, so that a small partition never waits for the end of a large backlog.
-    pub fn next_due(&self, catching_up: bool) -> Option<Duration> {
-        self.open.values().map(|open| self.due(open, catching_up)).min()
+    ///
+    /// The answer may be too early, when the batch that was due has been closed otherwise.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.earliest.filter(|_| !self.open.is_empty())
     }
 
-    fn due(&self, open: &Open, catching_up: bool) -> Duration {
-        let from = if catching_up { open.read } else { open.since };
+    fn due(&self, open: &Open) -> Duration {
+        let from = if self.catching_up { open.read } else { open.since };
         from + self.options.interval.0
     }
 
     /// Closes every batch whose interval has passed, oldest first.
     pub fn close_due(&mut self, now: Duration, catching_up: bool) -> Vec<Batch> {
-        let mut due: Vec<(Duration, Route)> = self
-            .open
-            .iter()
-            .map(|(route, open)| (self.due(open, catching_up), route))
-            .filter(|(due, _)| now >= *due)
-            .map(|(due, route)| (due, route.clone()))
-            .collect();
+        let is_known = self.catching_up == catching_up;
+        self.catching_up = catching_up;
+        if is_known && self.earliest.is_none_or(|earliest| now < earliest) {
+            return Vec::new();
+        }
+        let mut due = Vec::new();
+        let mut earliest: Option<Duration> = None;
+        for (route, open) in &self.open {
+            let at = self.due(open);
+            if now >= at {
+                due.push((at, route.clone()));
+            } else {
+                earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+            }
+        }
+        self.earliest = earliest;
         due.sort_by_key(|(since, _)| *since);
         due.into_iter().filter_map(|(_, route)| self.close(&route, CloseReason::Interval)).collect()
     }
@@ -426,6 +443,13 @@ impl Batcher {
             open.raw.aside.extend(chunks.map(&mut keep));
             self.open_bytes = self.open_bytes.saturating_add_signed(open.weigh());
         }
+    }
+
+    /// A batch is about to be opened.
+    fn opened(&mut self, is_error: bool, now: Now) {
+        self.partitions += usize::from(!is_error);
+        let due = if self.catching_up { now.read } else { now.since } + self.options.interval.0;
+        self.earliest = Some(self.earliest.map_or(due, |earliest| earliest.min(due)));
     }
 
     fn close(&mut self, route: &Route, reason: CloseReason) -> Option<Batch> {

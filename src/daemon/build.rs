@@ -253,8 +253,7 @@ pub async fn sink(
         sinks::connect(outlet.sink.clone(), env).await.map_err(|error| error.to_string())?;
     if let Some(table) = table {
         let partitions = GluePartitions::new(table, outlet.sink.bucket.clone());
-        let errors = outlet.keys.error_output_prefix.split("!{").next().unwrap_or_default();
-        sink = Arc::new(Registered::new(sink, Arc::new(partitions)).except(errors));
+        sink = Arc::new(Registered::new(sink, Arc::new(partitions)));
     }
     let mut options = layers::Options::default();
     if outlet.keys.dynamic_partitioning || outlet.keys.event_time {

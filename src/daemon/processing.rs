@@ -108,7 +108,8 @@ impl Processing {
             table: registered.or(schema_table),
             partitions_max: s3
                 .partitioning()
-                .map_or(limits::PARTITIONS_DEFAULT, |dynamic| dynamic.max_active_partitions),
+                // Times alone make no surplus that anybody could mend by a quota.
+                .map_or(limits::PARTITIONS_MAX, |dynamic| dynamic.max_active_partitions),
             access: s3::access(sink),
         }
     }
@@ -150,6 +151,11 @@ impl Processing {
             // How a batch puts its records together.
             TransformSpec::AppendDelimiter(_) => return Ok(None),
         }))
+    }
+
+    /// Tells these transforms from others: the same records may be taken apart otherwise by them.
+    pub fn transforms_id(&self) -> u32 {
+        crc32c::crc32c(format!("{:?}", self.transforms).as_bytes())
     }
 
     /// The table of the catalog, asked once for all who need it. Asks nobody yet.

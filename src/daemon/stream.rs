@@ -235,10 +235,13 @@ impl Stream {
 
     /// Closes what is open now; answers with the number of batches closed.
     pub async fn flush(&self) -> u64 {
+        // The lock is let go at once: a destination that cannot answer must not hold a reload.
+        let asked: Vec<_> =
+            self.outlets.lock().await.values().map(|running| running.flush.clone()).collect();
         let mut answers = Vec::new();
-        for running in self.outlets.lock().await.values() {
+        for flush in asked {
             let (answer, closed) = oneshot::channel();
-            if running.flush.send(answer).await.is_ok() {
+            if flush.send(answer).await.is_ok() {
                 answers.push(closed);
             }
         }
@@ -363,6 +366,7 @@ impl Stream {
             journal: self.journal.clone(),
             journal_id: self.any_journal.id(),
             transforms: made.transforms,
+            transforms_id: outlet.processing.transforms_id(),
             format: made.format,
             partitions_max: outlet.processing.partitions_max,
             error_members: made.error_members,

@@ -33,10 +33,29 @@ impl Bodies {
         Self { env, folder }
     }
 
+    /// Makes the folder, durably. Blocking.
+    pub fn prepare(&self) -> io::Result<()> {
+        self.env.files.create_dir_all(&self.folder)?;
+        for folder in self.folder.ancestors().skip(1).take(3) {
+            if !folder.as_os_str().is_empty() {
+                self.env.files.sync_dir(folder)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a body. Durable on Ok. Blocking.
     pub fn keep(&self, name: &str, body: &Bytes) -> io::Result<Kept> {
+        let kept = self.write(name, body);
+        if kept.is_err() {
+            // On a full disk the part that was written takes the room that another one needs.
+            self.remove(name)?;
+        }
+        kept
+    }
+
+    fn write(&self, name: &str, body: &Bytes) -> io::Result<Kept> {
         let path = self.folder.join(name);
-        self.env.files.create_dir_all(&self.folder)?;
         // An attempt before this one may have left the file behind, whole or in part.
         self.remove(name)?;
         let file = self.env.files.create_private(&path)?;
@@ -71,10 +90,7 @@ impl Bodies {
 
     /// Removes every body that nobody needs any more. Blocking.
     pub fn sweep(&self, needed: &BTreeSet<String>) -> io::Result<()> {
-        let names = match self.env.files.list(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            names => names?,
-        };
+        let names = self.env.files.list(&self.folder)?;
         for name in names.iter().filter(|name| !needed.contains(*name)) {
             self.remove(name)?;
         }
@@ -90,6 +106,7 @@ mod tests {
     fn a_body_comes_back_as_it_was_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let bodies = Bodies::new(Env::real(), folder.path().join("bodies"));
+        bodies.prepare().unwrap();
         bodies.sweep(&BTreeSet::new()).unwrap();
         let body = Bytes::from_static(b"encoded");
         let kept = bodies.keep("one", &body).unwrap();

@@ -2,7 +2,7 @@
 //! and into batches in the order in which it lies in the journal.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +16,7 @@ use crate::{
     batch::{Now, Origin},
     fault::{Failure, output_type},
     limits,
-    record::{Frame, Leaf, Ranges, Record, Route},
+    record::{Frame, Ranges, Record, Route},
     seams::{Entry, Remote},
     transform::{End, MissingVerdict, Segment, UnderWay},
 };
@@ -59,7 +59,7 @@ impl Drop for Job {
 pub(super) struct Routed {
     sequence: u64,
     arrival_ms: i64,
-    leaves: Vec<Fate>,
+    pub leaves: Vec<Fate>,
 }
 
 /// What becomes of a leaf.
@@ -144,7 +144,8 @@ impl Run {
         }
         let early = self.settled_early.within(first, end);
         if !early.is_empty() {
-            self.settled_early = self.settled_early.without(&early);
+            // Frames come in order: nothing below is asked for again.
+            self.settled_early.remove_below(end);
             self.settle(&early)?;
         }
         Ok(())
@@ -174,7 +175,7 @@ impl Run {
             let together = match (self.expands, self.remote) {
                 (true, None) => limits::EXPANDING_TOGETHER,
                 (true, Some(_)) => limits::EXPANDING_TOGETHER_CALLED,
-                (false, _) => usize::MAX,
+                (false, _) => limits::TRANSFORMED_TOGETHER,
             };
             if gathered.bytes + bytes > limit || gathered.records.len() >= together {
                 self.transform_gathered();
@@ -300,7 +301,7 @@ impl Run {
         now: Now,
     ) -> Result<(), DeliveryError> {
         let of = leaves.len() as u32;
-        let held = self.claims.read(sequence, of);
+        let held: HashSet<u32> = self.claims.read(sequence, of).into_iter().collect();
         let mut routes: Vec<Together> = Vec::new();
         let mut place: HashMap<Route, usize> = HashMap::new();
         let mut failed = Vec::new();
@@ -363,29 +364,6 @@ impl Run {
         );
         let raws: Vec<&[u8]> = pieces.iter().map(|(_, raw)| &raw[..]).collect();
         self.fail(origin, arrival_ms, &raws, &failure);
-    }
-}
-
-impl Run {
-    /// What becomes of a leaf when its record goes through the chain once more.
-    pub(super) async fn transformed(
-        &self,
-        record: &Record,
-        leaf: Leaf,
-    ) -> Result<Fate, DeliveryError> {
-        let records = vec![record.clone()];
-        let routed = transform(self.destination.clone(), self.segments.clone(), records).await?;
-        let leaves = routed.into_iter().next().map(|routed| routed.leaves).unwrap_or_default();
-        let of = leaves.len() as u32;
-        let fate = leaves.into_iter().nth(leaf.index as usize).filter(|_| of == leaf.of);
-        Ok(fate.unwrap_or_else(|| Fate::Fail {
-            failure: Failure::new(
-                output_type::PROCESSING_FAILED,
-                "Standpipe.TransformChanged",
-                format!("the record was taken apart into {} before, now into {of}", leaf.of),
-            ),
-            raw: record.data.clone(),
-        }))
     }
 }
 

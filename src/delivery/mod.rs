@@ -1,5 +1,6 @@
 //! The record's way from the journal to one destination.
 
+mod again;
 mod bodies;
 mod budget;
 mod claims;
@@ -55,6 +56,8 @@ pub struct Destination {
     /// Tells this journal's positions from another's.
     pub journal_id: [u8; 16],
     pub transforms: Chain,
+    /// Tells these transforms from others.
+    pub transforms_id: u32,
     pub framing: Framing,
     pub buffering: Buffering,
     pub naming: KeyNaming,

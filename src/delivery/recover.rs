@@ -47,11 +47,17 @@ pub(super) fn recover(d: &Destination, journal: JournalState) -> io::Result<Reco
         .iter()
         .filter_map(|planned| Some(planned.body.as_ref()?.name.clone()))
         .collect();
+    d.bodies().prepare()?;
     d.bodies().sweep(&needed)?;
     let mut claims = Claims::default();
     let mut settled = Ranges::new();
     for planned in shipments.settled() {
         settled.insert_all(&planned.positions);
+        if planned.transforms != d.transforms_id {
+            // Other transforms may take the record apart otherwise: which of its pieces are there
+            // is not known any more. All go their way anew: rather twice than never.
+            continue;
+        }
         claims.hold(&planned.parts);
         let how = if is_error(&planned.route) { Ending::Failed } else { Ending::Delivered };
         for (sequence, part) in &planned.parts {
@@ -64,7 +70,9 @@ pub(super) fn recover(d: &Destination, journal: JournalState) -> io::Result<Reco
     let mut claimed = settled.clone();
     for planned in shipments.unsettled() {
         claimed.insert_all(&planned.positions);
-        claims.hold(&planned.parts);
+        if planned.transforms == d.transforms_id {
+            claims.hold(&planned.parts);
+        }
     }
     Ok(Recovered { shipments, history, claimed, settled, claims })
 }
@@ -82,7 +90,7 @@ impl run::Run {
         let unsettled = self.shipments.lock().unsettled();
         for planned in unsettled {
             if planned.body.is_some() {
-                self.send(Parcel::kept(planned));
+                self.send(Parcel::kept(planned, self.destination.transforms_id));
                 continue;
             }
             let (batch, damaged) = self.build(&planned).await?;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Destination, Ledger, LedgerError, Shipments,
+    again::Again,
     budget::Share,
     claims::Claims,
     committer::Committer,
@@ -28,7 +29,7 @@ use super::{
     recover::{self, shared},
     ship::{self, Parcel, Shipped},
     shipments::{JournalState, Reason},
-    spill::{Spill, Spilled},
+    spill::Spill,
     status::State,
 };
 use crate::{
@@ -109,7 +110,7 @@ impl Run {
             if draining && run.taken() >= end {
                 run.close_all(CloseReason::Drain);
                 run.send_waiting();
-                if run.in_flight.is_empty() {
+                if run.in_flight.is_empty() && run.again.is_empty() {
                     break;
                 }
             }
@@ -122,7 +123,7 @@ impl Run {
                 () = signals.stop.cancelled() => break,
                 Some(shipped) = run.in_flight.join_next() => {
                     let shipped = shipped.map_err(|error| DeliveryError::Task(error.to_string()))?;
-                    run.arrived(shipped).await?;
+                    run.arrived(shipped)?;
                 }
                 transformed = run.intake.next() => {
                     let (routed, end, since) = transformed?;
@@ -135,6 +136,10 @@ impl Run {
                     run.flushes.push((until, answer));
                 }
                 () = run.share.asked() => run.make_room(),
+                Some(again) = run.again.join_next() => {
+                    let again = again.map_err(|error| DeliveryError::Task(error.to_string()))?;
+                    run.enter_again(again?)?;
+                }
                 Some(written) = run.spilling.join_next() => run.spilled(written),
                 () = due => {}
                 entries = read(journal.as_ref(), opened, end), if reads && opened < end => {
@@ -195,12 +200,13 @@ pub(super) struct Run {
     waiting_bytes: u64,
     pub in_flight: JoinSet<Shipped>,
     in_flight_bytes: Arc<AtomicU64>,
+    /// Records that are read again, because they failed at the end or are wanted once more.
+    pub again: JoinSet<Result<Again, DeliveryError>>,
     flushes: Vec<(u64, oneshot::Sender<u64>)>,
     pub committer: Committer,
     pub share: Share,
     spill: Arc<Spill>,
-    spilling: JoinSet<(u64, io::Result<()>)>,
-    spilling_bytes: u64,
+    spilling: JoinSet<io::Result<()>>,
     /// Until when nothing is put on disk, after the disk refused.
     spill_rests_until: Duration,
     calibrated: bool,
@@ -250,11 +256,11 @@ impl Run {
             waiting_bytes: 0,
             in_flight: JoinSet::new(),
             in_flight_bytes: Arc::default(),
+            again: JoinSet::new(),
             flushes: Vec::new(),
             share: d.budget.share(),
             spill: Arc::new(Spill::new(d.folder.clone())),
             spilling: JoinSet::new(),
-            spilling_bytes: 0,
             spill_rests_until: Duration::ZERO,
             calibrated: false,
             expansion: 1.0,
@@ -273,19 +279,19 @@ impl Run {
         };
         shipments < most
             && bytes < limits::IN_FLIGHT_BYTES_DEFAULT
-            && self.spilling_bytes < limits::SPILLING_BYTES_MAX
+            && self.spill.memory_bytes() < limits::SPILLING_BYTES_MAX
     }
 
     /// Bytes of open and waiting batches in memory.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.batcher.open_bytes() + self.waiting_bytes + self.spilling_bytes
+        self.batcher.open_bytes() + self.waiting_bytes + self.spill.memory_bytes()
     }
 
     /// Memory is short, and this destination holds most of it.
     fn make_room(&mut self) {
         let d = self.destination.clone();
         let spills = d.spills()
-            && self.spill.used_bytes() < limits::SPILL_BYTES_MAX
+            && self.spill.disk_bytes() < limits::SPILL_BYTES_MAX
             && d.env.clock.monotonic() >= self.spill_rests_until;
         if !spills {
             let closed = self.batcher.close_largest();
@@ -293,13 +299,10 @@ impl Run {
         }
         let target = self.batcher.open_bytes() / 100 * limits::SPILL_TO_PERCENT;
         let (spill, spilling) = (&self.spill, &mut self.spilling);
-        let bytes = &mut self.spilling_bytes;
         self.batcher.put_aside(target, |chunk| {
-            let chunk = Spilled::new(chunk);
+            let chunk = spill.chunk(chunk);
             let (spill, kept, pool) = (spill.clone(), chunk.clone(), d.pool.clone());
-            let data_bytes = crate::seams::Aside::data_bytes(&*chunk);
-            *bytes += data_bytes;
-            spilling.spawn(async move { (data_bytes, pool.run(move || spill.write(&kept)).await) });
+            spilling.spawn(async move { pool.run(move || spill.write(&kept)).await });
             chunk
         });
         self.share.report(self.memory_bytes());
@@ -307,19 +310,18 @@ impl Run {
 
     /// A chunk is on disk. One that the disk did not take stays in memory; then batches are closed
     /// early for a while instead.
-    fn spilled(&mut self, written: Result<(u64, io::Result<()>), tokio::task::JoinError>) {
+    fn spilled(&mut self, written: Result<io::Result<()>, tokio::task::JoinError>) {
+        let now = self.destination.env.clock.monotonic();
         match written {
-            Ok((bytes, result)) => {
-                self.spilling_bytes -= bytes;
-                if let Err(error) = result {
-                    let (stream, destination) = (&self.destination.stream, &self.destination.name);
-                    tracing::warn!(stream, destination, %error, "open batches cannot be put on disk");
-                    let now = self.destination.env.clock.monotonic();
-                    self.spill_rests_until = now + limits::SPILL_REST;
-                    let closed = self.batcher.close_largest();
-                    self.ship_all(closed);
-                }
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if now >= self.spill_rests_until => {
+                let (stream, destination) = (&self.destination.stream, &self.destination.name);
+                tracing::warn!(stream, destination, %error, "open batches cannot be put on disk");
+                self.spill_rests_until = now + limits::SPILL_REST;
+                let closed = self.batcher.close_largest();
+                self.ship_all(closed);
             }
+            Ok(Err(_)) => {}
             Err(error) => tracing::error!(%error, "a task that wrote an open batch has ended"),
         }
         self.share.report(self.memory_bytes());
@@ -327,7 +329,7 @@ impl Run {
 
     /// Whether a backlog from before the start is being read.
     fn catching_up(&self) -> bool {
-        self.taken() < self.began_at_tail && self.has_room()
+        self.taken() < self.began_at_tail
     }
 
     fn close_due(&mut self) {
@@ -346,7 +348,7 @@ impl Run {
     fn until_due(&self) -> impl Future<Output = ()> + use<> {
         let now = self.destination.env.clock.monotonic();
         let gathered = self.intake.gathered_until(self.remote);
-        let due = self.batcher.next_due(self.catching_up()).into_iter().chain(gathered).min();
+        let due = self.batcher.next_due().into_iter().chain(gathered).min();
         let wait = due.map(|due| due.saturating_sub(now));
         async move {
             match wait {
@@ -359,7 +361,9 @@ impl Run {
     /// Answers requests to flush whose records have all been read. While nothing can be read,
     /// because all that may be on its way is stuck, what is open is all there is to close.
     fn answer_flush(&mut self) {
-        let taken = if self.has_room() { self.taken() } else { u64::MAX };
+        self.flushes.retain(|(_, answer)| !answer.is_closed());
+        let stuck = !self.has_room() && self.destination.status.get().state != State::Delivering;
+        let taken = if stuck { u64::MAX } else { self.taken() };
         if !self.flushes.iter().any(|(until, _)| *until <= taken) {
             return;
         }
@@ -431,7 +435,11 @@ impl Run {
         let wanted = self.destination.buffering.size.0.min(limits::MIB) as usize;
         let Some(sample) = self.batcher.sample(wanted) else { return Ok(()) };
         // Without an encoder nothing is learnt, and the first object will be asked for one again.
-        let Ok(encoder) = self.destination.format.encoder().await else { return Ok(()) };
+        let Ok(encoder) = self.destination.format.encoder().await else {
+            self.calibrated = true;
+            self.batcher.set_expansion(1.0);
+            return Ok(());
+        };
         let raw_len = sample.data.len();
         let records = sample.ends.len().max(1) as u64;
         let batch = RawBatch { tail: sample, records, ..RawBatch::default() };
@@ -473,7 +481,7 @@ impl Run {
                 tokio::time::timeout_at(until, self.in_flight.join_next()).await
         {
             let shipped = shipped.map_err(|error| DeliveryError::Task(error.to_string()))?;
-            self.arrived(shipped).await?;
+            self.arrived(shipped)?;
         }
         Ok(())
     }
@@ -481,6 +489,8 @@ impl Run {
     /// Leaves: what has arrived is committed, the rest stays in the journal.
     async fn finish(mut self) {
         self.in_flight.shutdown().await;
+        self.again.shutdown().await;
+        self.shipments.lock().close();
         let end = self.destination.journal.tail().borrow().sequence;
         self.report(end);
         self.committer.finish().await;

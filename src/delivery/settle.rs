@@ -10,14 +10,13 @@ use super::{
 use crate::{
     batch::{Now, Origin},
     fault::Failure,
-    record::{Leaf, Members, Ranges, Record, Route},
-    seams::Entry,
+    record::{Members, Ranges, Route},
 };
 
 impl Run {
     /// A shipment has come to its end.
-    pub(super) async fn arrived(&mut self, shipped: Shipped) -> Result<(), DeliveryError> {
-        if shipped.encoded_len > 0 && !is_error(&shipped.route) {
+    pub(super) fn arrived(&mut self, shipped: Shipped) -> Result<(), DeliveryError> {
+        if shipped.raw_len > 0 && shipped.encoded_len > 0 && !is_error(&shipped.route) {
             self.learn(shipped.raw_len, shipped.encoded_len);
         }
         match shipped.outcome {
@@ -31,8 +30,8 @@ impl Run {
                     self.claims.part(leaf.sequence, leaf.of, &mut ended);
                 }
                 self.settle_members(&shipped.route, &members)?;
-                self.fail_leaves(failed).await?;
-                self.send_again(leftovers).await
+                self.read_again(failed, leftovers);
+                Ok(())
             }
         }
     }
@@ -104,55 +103,6 @@ impl Run {
         let closed =
             self.batcher.add(&route, origin, arrival_ms, lines.iter().map(|l| &l[..]), now);
         self.ship_all(closed);
-    }
-
-    /// Fails leaves whose bytes must be read again.
-    async fn fail_leaves(&mut self, failed: Vec<(Leaf, Failure)>) -> Result<(), DeliveryError> {
-        for (leaf, failure) in failed {
-            let Some(record) = self.read_again(leaf).await? else { continue };
-            let (raw, arrival_ms) = match leaf.of {
-                1 => (record.data.clone(), record.arrival_ms),
-                _ => (self.transformed(&record, leaf).await?.raw(&record), record.arrival_ms),
-            };
-            let (sequence, of) = (leaf.sequence, leaf.of);
-            let origin = match of {
-                1 => Origin::Whole(sequence),
-                _ => Origin::Leaves { sequence, of, leaves: &[leaf.index] },
-            };
-            self.fail(origin, arrival_ms, &[&raw], &failure);
-        }
-        Ok(())
-    }
-
-    /// Puts leaves that the destination wants once more into batches again.
-    async fn send_again(&mut self, leftovers: Vec<Leaf>) -> Result<(), DeliveryError> {
-        for leaf in leftovers {
-            let Some(record) = self.read_again(leaf).await? else { continue };
-            let again = self.transformed(&record, leaf).await?;
-            let now = Now::at(self.destination.env.clock.monotonic());
-            let indexes = [leaf.index];
-            let (sequence, of) = (leaf.sequence, leaf.of);
-            let origin = match of {
-                1 => Origin::Whole(sequence),
-                _ => Origin::Leaves { sequence, of, leaves: &indexes },
-            };
-            self.enter(again, origin, record.arrival_ms, now)?;
-        }
-        Ok(())
-    }
-
-    /// Reads a record from the journal once more; settles it as lost if it is damaged by now.
-    async fn read_again(&mut self, leaf: Leaf) -> Result<Option<Record>, DeliveryError> {
-        let sequence = leaf.sequence;
-        let journal = self.destination.journal.clone();
-        let entries = super::run::read(journal.as_ref(), sequence, sequence + 1).await?;
-        let Some(Entry::Frame(frame)) = entries.into_iter().next() else {
-            let lost = Ranges::of(sequence, sequence + 1);
-            self.damaged(&lost);
-            self.settle(&lost)?;
-            return Ok(None);
-        };
-        Ok(frame.to_records().into_iter().next())
     }
 
     /// Settles positions, those that are not read yet as soon as they are.

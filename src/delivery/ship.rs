@@ -36,11 +36,16 @@ pub struct Parcel {
 
 impl Parcel {
     /// A shipment of an earlier run whose body was kept.
-    pub fn kept(planned: Planned) -> Self {
+    pub fn kept(planned: Planned, transforms_id: u32) -> Self {
+        let mut members = planned.members();
+        if planned.transforms != transforms_id {
+            // Its pieces go their way anew as well: those in it end nothing.
+            members.parts.clear();
+        }
         let batch = Batch {
             route: planned.route.clone(),
             raw: RawBatch { records: planned.records, ..RawBatch::default() },
-            members: planned.members(),
+            members,
             oldest_arrival_ms: 0,
             reason: CloseReason::Recovery,
             objects_touch: false,
@@ -139,13 +144,15 @@ async fn attempt(
     let (route, reason) = (batch.route.clone(), batch.reason);
     let (oldest_arrival_ms, raw_len) = (batch.oldest_arrival_ms, batch.raw.data_bytes());
     let made = match &planned {
-        Some(Planned { body: Some(_), .. }) => load(d, shipments, planned.clone()).await?,
+        Some(Planned { body: Some(_), .. }) => {
+            load(d, shipments, planned.clone(), batch.members).await?
+        }
         _ => encode(d, batch, planned.as_ref()).await?,
     };
     weight.becomes(made.body.len());
     let Made { body, extension, content_encoding, records, members, unfit } = made;
     *encoded_len = body.len();
-    if members.is_empty() {
+    if members.is_empty() && planned.is_none() {
         return Ok(Outcome::Delivered { members, failed: unfit, leftovers: Vec::new() });
     }
     let plan = match planned {
@@ -157,6 +164,7 @@ async fn attempt(
                 route: route.clone(),
                 positions: members.whole.clone(),
                 parts: members.parts.clone(),
+                transforms: d.transforms_id,
                 order: members.order().map(<[Leaf]>::to_vec),
                 records,
                 body: None,
@@ -179,6 +187,7 @@ async fn attempt(
         content_encoding: content_encoding.filter(|_| plan.content_encoding),
         records,
         positions: members.positions(),
+        is_error: is_error(&route),
     };
     let never = CancellationToken::new();
     let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
@@ -213,7 +222,7 @@ async fn attempt(
         d.metrics.object(*encoded_len as u64, reason.as_str());
     }
     let except = not_there.into_iter().collect();
-    note_arrival(d, shipments, history, plan, good.positions(), except).await;
+    note_arrival(d, shipments, history, plan, good.positions(), except).await?;
     let failed = unfit.into_iter().chain(rejected).collect();
     Ok(Outcome::Delivered { members: good, failed, leftovers })
 }
@@ -254,28 +263,39 @@ async fn load(
     d: &Arc<Destination>,
     shipments: &Arc<Mutex<Shipments>>,
     planned: Option<Planned>,
+    members: Members,
 ) -> Result<Made, Trouble> {
     let Some(planned) = planned else { return Err(Trouble::Stopped) };
     let Some(kept) = planned.body.clone() else { return Err(Trouble::Stopped) };
-    let (bodies, shipments) = (d.bodies(), shipments.clone());
-    let (id, members) = (planned.id, planned.members());
-    let positions = members.positions();
-    let loaded = tokio::task::spawn_blocking(move || {
-        bodies.load(&kept).map_err(|error| {
-            let released = shipments.lock().settle(id, positions.into(), true);
-            match released {
-                Ok(()) => error.to_string(),
-                Err(released) => format!("{error}; and the ledger: {released}"),
+    let never = CancellationToken::new();
+    let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
+    let loaded = retry::until_done(&d.retry, &never, failed, |_| {
+        let (bodies, kept) = (d.bodies(), kept.clone());
+        async move {
+            let halt = |error: String| Fault::halt("Standpipe.BodyNotRead", error);
+            match tokio::task::spawn_blocking(move || bodies.load(&kept)).await {
+                Ok(Ok(body)) => Ok(Ok(body)),
+                Ok(Err(error)) if is_lost(&error) => Ok(Err(error)),
+                // It may be there yet, and so may the object: another key would make it two.
+                Ok(Err(error)) => Err(halt(error.to_string())),
+                Err(error) => Err(halt(error.to_string())),
             }
-        })
-    });
-    let body = match loaded.await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => {
-            let reason = format!("the kept body of {} cannot be read: {error}", planned.key);
-            return Err(Trouble::Broken(reason));
         }
-        Err(error) => return Err(Trouble::Broken(error.to_string())),
+    });
+    let body = match loaded.await.map_err(|_| Trouble::Stopped)? {
+        Ok(body) => body,
+        Err(error) => {
+            let (shipments, id) = (shipments.clone(), planned.id);
+            let except = planned.members().positions().into();
+            let release = move || shipments.lock().settle(id, except, true);
+            let released = tokio::task::spawn_blocking(release).await;
+            let reason = format!("the kept body of {} is lost: {error}", planned.key);
+            return Err(Trouble::Broken(match released {
+                Ok(Ok(())) => reason,
+                Ok(Err(error)) => format!("{reason}; and the ledger: {error}"),
+                Err(error) => format!("{reason}; and the ledger: {error}"),
+            }));
+        }
     };
     Ok(Made {
         body,
@@ -285,6 +305,12 @@ async fn load(
         members,
         unfit: Vec::new(),
     })
+}
+
+/// Whether a body will never come back.
+fn is_lost(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    matches!(error.kind(), NotFound | InvalidData | UnexpectedEof)
 }
 
 /// Gives a new shipment its key, and writes everything down that makes it the same after a crash.
@@ -362,7 +388,8 @@ async fn note_arrival(
     plan: Planned,
     good: Ranges,
     except: Except,
-) {
+) -> Result<(), Trouble> {
+    let leaves_out = !except.is_empty();
     let at_ms = d.env.clock.now_ms();
     let (shipments, history, bodies) = (shipments.clone(), history.clone(), d.bodies());
     let noted = tokio::task::spawn_blocking(move || {
@@ -390,7 +417,12 @@ async fn note_arrival(
             %error,
             "arrival of a shipment cannot be written down"
         );
+        if leaves_out {
+            // What was refused would count as arrived after a crash: rather all of it once more.
+            return Err(Trouble::Broken(error.to_string()));
+        }
     }
+    Ok(())
 }
 
 fn reject_all(records: u64, fault: &Fault, attempts: u32) -> Vec<(u64, Failure)> {

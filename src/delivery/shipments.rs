@@ -32,6 +32,9 @@ pub struct Planned {
     /// Positions that it settles in part: others hold the rest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<u64, Part>,
+    /// Which transforms took its records apart: others may do it otherwise.
+    #[serde(default)]
+    pub transforms: u32,
     /// Where its records come from, where that is not told by `positions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Vec<Leaf>>,
@@ -109,6 +112,8 @@ pub struct Shipments {
     file: Box<dyn File>,
     len: u64,
     entries: usize,
+    /// Another run has the file now.
+    closed: bool,
     /// Set when a write or sync has failed: what the file holds is not known, and it is written
     /// anew before anything else is.
     unsound: bool,
@@ -202,6 +207,7 @@ impl Shipments {
             file,
             len,
             entries: live.len(),
+            closed: false,
             unsound: false,
             next_id,
             live,
@@ -245,6 +251,9 @@ impl Shipments {
 
     /// Forgets shipments that the durable cursor has passed. Blocking.
     pub fn forget_below(&mut self, cursor: u64) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
         forget(&mut self.live, cursor);
         if self.entries > limits::LEDGER_COMPACT_ENTRIES && self.entries > 4 * self.live.len() {
             self.unsound = true;
@@ -253,7 +262,16 @@ impl Shipments {
         Ok(())
     }
 
+    /// Takes no more notes: what is under way in the background must not write into the file of
+    /// the next run.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
     fn append(&mut self, line: &Line, durably: bool) -> io::Result<()> {
+        if self.closed {
+            return Err(io::Error::other("the ledger is closed"));
+        }
         self.mend()?;
         // A write that fails leaves the file in doubt, and a failed fsync must not be tried again
         // on it: until all of this went well, the file counts as unsound.
@@ -285,7 +303,14 @@ impl Shipments {
 fn forget(live: &mut BTreeMap<u64, (Planned, bool)>, cursor: u64) {
     live.retain(|_, (planned, settled)| {
         let Some((start, end)) = planned.bounds() else { return false };
-        *settled |= start < cursor;
+        if planned.body.is_none() {
+            *settled |= start < cursor;
+        } else if start < cursor {
+            // What was settled of it without it (a chain that takes records apart otherwise, a
+            // damaged frame) says nothing of the rest. Its own arrival is noted durably.
+            planned.positions.remove_below(cursor);
+            planned.parts = planned.parts.split_off(&cursor);
+        }
         end > cursor
     });
 }
@@ -300,6 +325,8 @@ fn mark_settled(live: &mut BTreeMap<u64, (Planned, bool)>, id: u64, except: &Exc
             }
         }
         planned.leave_out(&except.leaves);
+        // Only what it holds is asked for from now on.
+        (planned.order, planned.reasons) = (None, Vec::new());
     }
 }
 
@@ -360,6 +387,7 @@ mod tests {
             route: Route::Objects,
             positions: Ranges::of(start, end),
             parts: BTreeMap::new(),
+            transforms: 0,
             order: None,
             records: end - start,
             body: None,

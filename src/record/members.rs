@@ -7,7 +7,7 @@
 //! record at 8 ──────────▶ leaf 0 ─▶ batch a=1     batch a=1: whole [8, 9)
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -128,9 +128,19 @@ impl Members {
 
     /// Takes leaves out: their batch does not settle them after all.
     pub fn remove(&mut self, leaves: &[Leaf]) {
+        if leaves.is_empty() {
+            return;
+        }
+        let out: HashSet<Leaf> = leaves.iter().copied().collect();
+        // A batch without an order would be told by its positions, which no longer tell all.
+        self.in_order().retain(|leaf| !out.contains(leaf));
         let mut gone = Ranges::new();
+        let mut done = HashSet::new();
         for leaf in leaves {
             let sequence = leaf.sequence;
+            if leaf.of > 1 && !done.insert(sequence) {
+                continue;
+            }
             if leaf.of == 1 {
                 gone.insert(sequence, sequence + 1);
                 continue;
@@ -139,7 +149,8 @@ impl Members {
                 gone.insert(sequence, sequence + 1);
                 Part { of: leaf.of, leaves: (0..leaf.of).collect() }
             });
-            part.leaves.retain(|index| *index != leaf.index);
+            let of = part.of;
+            part.leaves.retain(|index| !out.contains(&Leaf { sequence, index: *index, of }));
             if part.leaves.is_empty() {
                 self.parts.remove(&sequence);
             }
@@ -195,6 +206,7 @@ mod tests {
         members.push_leaves(4, 3, &[1]);
         let out: Vec<Leaf> = [1, 4, 5].into_iter().filter_map(|i| members.leaf(i)).collect();
         members.remove(&out);
+        assert_eq!(members.leaf(1), Some(Leaf::whole(2)), "what is left keeps its order");
         assert_eq!(members.whole, [(0, 1), (2, 3)].into_iter().collect());
         assert_eq!(members.parts, BTreeMap::from([(3, Part { of: 2, leaves: vec![0] })]));
     }

@@ -158,6 +158,13 @@ impl Ranges {
 
     /// The positions of this set that lie in `start..end`.
     pub fn within(&self, start: u64, end: u64) -> Ranges {
+        if let Set::Bits(bits) = &self.0 {
+            // Not by ranges: the last one may go on far behind `end`.
+            let mut positions = bits.iter();
+            positions.advance_to(start);
+            let inside = positions.take_while(|position| *position < end);
+            return inside.map(|position| (position, position + 1)).collect();
+        }
         self.overlapping(start, end).map(|(s, e)| (s.max(start), e.min(end))).collect()
     }
 

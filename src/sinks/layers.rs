@@ -114,6 +114,7 @@ mod tests {
             content_encoding: None,
             records: 1,
             positions: Ranges::of(0, 1),
+            is_error: false,
         }
     }
 

@@ -276,7 +276,7 @@ async fn what_was_about_to_leave_leaves_as_it_was_though_the_transforms_have_cha
     let keys = keys();
     sink.script.lock().clear();
     let mut changed = parted(real_env(), folder.path());
-    changed.transforms = Chain::new(vec![]);
+    (changed.transforms, changed.transforms_id) = (Chain::new(vec![]), 2);
     let running = changed.start(journal.clone(), sink.clone());
     until("all is settled", || journal.stats().used_bytes == 0).await;
     running.drain().await;
@@ -295,6 +295,48 @@ fn answer(random: &mut Rng) -> Answer {
         3 => Answer::Hang,
         _ => Answer::Take,
     }
+}
+
+/// Emits the pieces in another order than `Apart`.
+struct ApartBackwards;
+
+#[async_trait]
+impl Transform for ApartBackwards {
+    fn name(&self) -> &'static str {
+        "apart backwards"
+    }
+
+    async fn apply(&self, records: &[Record]) -> Vec<Verdict> {
+        let backwards = |verdict| match verdict {
+            Verdict::Split(pieces) => Verdict::Split(pieces.into_iter().rev().collect()),
+            other => other,
+        };
+        Apart.apply(records).await.into_iter().map(backwards).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pieces_of_other_transforms_are_not_taken_for_those_that_arrived() {
+    let (folder, journal) = (tempfile::tempdir().unwrap(), memory());
+    let sink = ScriptedSink::scripted([Answer::Take, Answer::Hang]);
+    let running = parted(real_env(), folder.path()).start(journal.clone(), sink.clone());
+    until("the cursor is open", || !journal.cursors().is_empty()).await;
+    journal.append(put_of(&["a1,b2", "a3"])).await.unwrap();
+    running.flush().await;
+    until("one has arrived", || sink.objects.lock().len() == 1).await;
+    running.kill().await;
+    sink.script.lock().clear();
+    let mut changed = parted(real_env(), folder.path());
+    changed.transforms = Chain::new(vec![Arc::new(ApartBackwards), Arc::new(Keys)]);
+    changed.transforms_id = 2;
+    let running = changed.start(journal.clone(), sink.clone());
+    running.flush().await;
+    until("all is settled", || journal.stats().used_bytes == 0).await;
+    running.drain().await;
+    let mut lines = sink.lines("good/");
+    lines.sort();
+    lines.dedup();
+    assert_eq!(lines, ["a1", "a3", "b2"], "rather twice than never");
 }
 
 /// One history from its seed: random records that are taken apart, crashes, a disk that forgets.

@@ -126,6 +126,7 @@ pub struct Setting {
     pub env: Env,
     pub folder: PathBuf,
     pub transforms: Chain,
+    pub transforms_id: u32,
     pub size: u64,
     pub size_of: SizeOf,
     pub compression: Compression,
@@ -142,6 +143,7 @@ impl Setting {
             env,
             folder: folder.to_owned(),
             transforms: Chain::default(),
+            transforms_id: 1,
             size: 1 << 20,
             size_of: SizeOf::Records,
             compression: Compression::Uncompressed,
@@ -169,6 +171,7 @@ impl Setting {
             journal_id: [5; 16],
             journal,
             transforms: self.transforms,
+            transforms_id: self.transforms_id,
             framing: Framing { delimiter: b"\n".to_vec(), if_missing: true },
             buffering: Buffering {
                 size: ByteSize(self.size),

@@ -45,6 +45,7 @@ fn shipment(key: &str, body: impl Into<Bytes>) -> Shipment {
         content_encoding: None,
         records: 1,
         positions: Ranges::of(0, 1),
+        is_error: false,
     }
 }
 

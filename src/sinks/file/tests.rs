@@ -17,6 +17,7 @@ fn shipment(key: &str, body: &'static [u8]) -> Shipment {
         content_encoding: None,
         records: 1,
         positions: Ranges::of(0, 1),
+        is_error: false,
     }
 }
 

@@ -44,8 +44,6 @@ pub trait Partitions: Send + Sync {
 pub struct Registered {
     inner: Arc<dyn Sink>,
     partitions: Arc<dyn Partitions>,
-    /// How keys begin that are no data of the table.
-    except: Option<String>,
     state: Mutex<State>,
     warned: AtomicBool,
 }
@@ -60,14 +58,7 @@ struct State {
 impl Registered {
     pub fn new(inner: Arc<dyn Sink>, partitions: Arc<dyn Partitions>) -> Self {
         let (state, warned) = Default::default();
-        Self { inner, partitions, except: None, state, warned }
-    }
-
-    /// Objects whose keys begin so are delivered and never registered: the error output. An empty
-    /// text is no beginning.
-    pub fn except(mut self, beginning: impl Into<String>) -> Self {
-        self.except = Some(beginning.into()).filter(|beginning| !beginning.is_empty());
-        self
+        Self { inner, partitions, state, warned }
     }
 
     /// Uploads the object, unless a former attempt has.
@@ -107,7 +98,8 @@ impl Registered {
 #[async_trait]
 impl Sink for Registered {
     async fn deliver(&self, shipment: &Shipment) -> Result<Delivered, Fault> {
-        if self.except.as_ref().is_some_and(|beginning| shipment.key.starts_with(beginning)) {
+        // Failed records are no data of the table, wherever they lie.
+        if shipment.is_error {
             return self.inner.deliver(shipment).await;
         }
         let delivered = self.upload(shipment).await?;

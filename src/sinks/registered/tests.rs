@@ -64,6 +64,7 @@ fn shipment(key: &str) -> Shipment {
         content_encoding: None,
         records: 1,
         positions: Ranges::of(0, 1),
+        is_error: false,
     }
 }
 
@@ -124,14 +125,15 @@ async fn another_shipment_under_the_same_key_goes_up() {
 #[tokio::test]
 async fn error_output_and_keys_without_partitions_are_delivered_alone() {
     let (bucket, table, sink) = parts();
-    let sink = sink.except("errors/");
-    for key in ["errors/dt=1/a", "c/a", "a"] {
+    let failed = Shipment { is_error: true, ..shipment("errors/dt=1/a") };
+    sink.deliver(&failed).await.unwrap();
+    for key in ["c/a", "a"] {
         sink.deliver(&shipment(key)).await.unwrap();
     }
     assert_eq!(prefixes(&table), Vec::<String>::new());
     assert_eq!(bucket.0.lock().len(), 3);
     assert!(sink.warned.load(Ordering::Relaxed));
-    let sink = Registered::new(bucket, table.clone()).except("");
+    let sink = Registered::new(bucket, table.clone());
     sink.deliver(&shipment("dt=1/a")).await.unwrap();
     assert_eq!(prefixes(&table), ["dt=1/"]);
 }

@@ -78,6 +78,7 @@ async fn sent(options: Options) -> HttpRequest {
         content_encoding: None,
         records: 1,
         positions: Ranges::of(0, 1),
+        is_error: false,
     };
     S3Sink::with_config(options, &config).deliver(&shipment).await.unwrap();
     let mut requests = taken.0.lock();
