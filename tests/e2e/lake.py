@@ -61,8 +61,3 @@ def assert_same(found, expected, what):
         for at, (is_there, wanted) in enumerate(zip(one, column)):
             assert str(is_there) == str(wanted), f"{what}: row {at} of {name}"
         raise AssertionError(f"{what}: {name} differs")
-
-
-def error_lines(found):
-    """The lines of error objects, in the order of the records' numbers."""
-    return [json.loads(line) for content in found for line in content.splitlines()]

@@ -1,11 +1,8 @@
 """Parquet and ORC files, value by value, in readers that others wrote."""
 
-import base64
 import itertools
-import json
 
 import duckdb
-import pyarrow.dataset
 import pyarrow.orc
 import pyarrow.parquet
 import pytest
