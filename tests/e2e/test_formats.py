@@ -3,6 +3,7 @@
 import itertools
 
 import duckdb
+import pyarrow.dataset
 import pyarrow.orc
 import pyarrow.parquet
 import pytest
@@ -140,6 +141,39 @@ def test_parquet_bloom_filters_exclude_what_is_not_there(lake_of_all_types):
     assert wrong < 15
     numbers = sorted({row["big"] for row in ROWS} - {None})
     assert not any(any(excluded("big", number)) for number in numbers[:40])
+
+
+SCALARS = [name for name, (of, _) in hive_rows.COLUMNS.items() if "<" not in of]
+
+
+@pytest.mark.parametrize("variant", ["defaults", "zstd-v2-micros-dictionary"])
+def test_parquet_s_statistics_exclude_nothing_that_is_there(lake_of_all_types, variant):
+    path = lake_of_all_types["parquet", variant]
+    unit = PARQUET[variant].get("timestamp_unit", "int96")
+    dataset = pyarrow.dataset.dataset(path, format="parquet")
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE VIEW v AS SELECT * FROM read_parquet('{path}')")
+        for name in SCALARS:
+            # DuckDB's parameters and its INT96 are no finer than microseconds.
+            if name in {"at", "single"}:
+                continue
+            values = [row[name] for row in ROWS]
+            query = f"SELECT count(*) FROM v WHERE {name} = ?"
+            for value in dict.fromkeys([*values[:3], *values[5:15]]):
+                if value is None:
+                    continue
+                one = pyarrow.scalar(value, hive_rows.SCHEMA.field(name).type)
+                count = dataset.count_rows(filter=pyarrow.dataset.field(name) == one)
+                assert count == values.count(value), f"pyarrow: {name} = {value!r}"
+                (count,) = connection.execute(query, [value]).fetchone()
+                assert count == values.count(value), f"DuckDB: {name} = {value!r}"
+    if unit != "int96":
+        times = [row["at"] and row["at"] // 1000 for row in ROWS]
+        for time in times[:15]:
+            if time is not None:
+                one = pyarrow.scalar(time, pyarrow.timestamp("us", "UTC"))
+                count = dataset.count_rows(filter=pyarrow.dataset.field("at") == one)
+                assert count == times.count(time), time
 
 
 @pytest.mark.parametrize("variant", ORC)
