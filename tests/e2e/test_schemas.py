@@ -389,6 +389,29 @@ def parts(**options):
     return {kind: {key: value for key, value in whole.items() if value is not None}}
 
 
+def test_an_update_turns_the_format_and_keeps_the_rest(served, glue, name):
+    glue.create_table(name, "id int")
+    made(served, name, **conversion(name, Enabled=True))
+    put(served, {"id": 1}, stream=name)
+    rows_delivered(served, glue, name, 1, stream=name)
+    serializer = {"OutputFormatConfiguration": {"Serializer": {"OrcSerDe": {}}}}
+    served.firehose().update_destination(
+        DeliveryStreamName=name,
+        CurrentDeliveryStreamVersionId="1",
+        DestinationId="destinationId-000000000001",
+        ExtendedS3DestinationUpdate={"DataFormatConversionConfiguration": serializer},
+    )
+    expected = {**parts(Enabled=True, **serializer)["DataFormatConversionConfiguration"]}
+    expected["SchemaConfiguration"] = {**expected["SchemaConfiguration"], "TableName": name}
+    assert described(served, name)["DataFormatConversionConfiguration"] == expected
+    put(served, {"id": 2}, b'{"id":"x"}', stream=name)
+    assert served.terminate() == 0
+    (key,) = (key for key in glue.objects(name) if key.endswith(".orc"))
+    assert f"/{name}-2-" in key
+    file = pyarrow.orc.ORCFile(io.BytesIO(glue.objects(name)[key]["Body"]))
+    assert file.read().to_pylist() == [{"id": 2}]
+
+
 COMPRESSED = (
     "The S3 destination's compression format must be set to UNCOMPRESSED when data format "
     "conversion is enabled. To enable compression within the converted output format, set the "
