@@ -1,8 +1,15 @@
 """Every example configuration is run, with its addresses, folders and servers put in place."""
 
+import base64
+import datetime
 import gzip
+import http.server
+import io
+import json
 import subprocess
+import threading
 
+import pyarrow.parquet
 import pytest
 import zstandard
 
@@ -200,3 +207,140 @@ def test_tls(example, moto, tmp_path):
     assert gzip.decompress(answer["Body"]) == b"find-me-if-you-can\n"
     assert answer["ServerSideEncryption"] == "aws:kms"
     assert answer["SSEKMSKeyId"].endswith(":key/1234abcd")
+
+
+def lines(found, beginning):
+    """Key → lines of the packed objects whose keys begin so."""
+    return {
+        key: gzip.decompress(answer["Body"]).splitlines()
+        for key, answer in found.items()
+        if key.startswith(beginning)
+    }
+
+
+def in_bucket(server):
+    """Where an example leaves the bucket's server to AWS."""
+    return {"aws:\n": f"aws:\n  endpoint: {server.url}\n"}
+
+
+def test_cloudwatch_logs(example, s3_server):
+    s3_server.client().create_bucket(Bucket="my-logs")
+    d = example("cloudwatch-logs.yaml", {**LISTEN, **in_bucket(s3_server)}, env=KEYS)
+
+    def document(group, *events, kind="DATA_MESSAGE"):
+        members = {
+            "messageType": kind,
+            "owner": "123456789012",
+            "logGroup": group,
+            "logStream": "stream",
+            "subscriptionFilters": ["all"],
+            "logEvents": [
+                {"id": f"{time}", "timestamp": time, "message": text} for time, text in events
+            ],
+        }
+        return gzip.compress(json.dumps(members).encode())
+
+    first = int(datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc).timestamp() * 1000)
+    d.put(
+        "cloudwatch-logs",
+        document("app", (first, "one"), (first + 1, "two"), (first + 86_400_000, "three")),
+        document("db", (first, "four\nfive")),
+        document("CWL", (first, "CWL CONTROL MESSAGE"), kind="CONTROL_MESSAGE"),
+        b"not packed",
+    )
+    found = delivered(d, lambda: s3_server.objects("my-logs"), 4)
+    messages = {
+        key.rsplit("/", 1)[0]: [json.loads(line)["message"] for line in content]
+        for key, content in lines(found, "logs/").items()
+    }
+    assert messages == {
+        "logs/group=app/dt=2026-01-02": ["one", "two"],
+        "logs/group=app/dt=2026-01-03": ["three"],
+        "logs/group=db/dt=2026-01-02": ["four\nfive"],
+    }
+    (error,) = (key for key in found if key.startswith("errors/"))
+    assert error.startswith("errors/decompression-failed/")
+
+
+def test_partitioned_parquet(example, s3_server):
+    s3_server.client().create_bucket(Bucket="my-lake")
+    d = example("partitioned-parquet.yaml", {**LISTEN, **in_bucket(s3_server)}, env=KEYS)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    orders = [
+        {"order_id": "1", "customer": "acme", "total": 9.5, "ordered_at": now.isoformat()},
+        {"order_id": 2, "customer": "acme", "total": "7", "ordered_at": "2020-01-02T03:04:05Z"},
+        {"order_id": 3, "customer": "zoo", "gift": True, "ordered_at": now.timestamp()},
+    ]
+    d.put("orders", *(json.dumps(order).encode() for order in orders), b"{}")
+    found = delivered(d, lambda: s3_server.objects("my-lake"), 4)
+    rows = {}
+    for key, answer in found.items():
+        if key.endswith(".parquet"):
+            file = pyarrow.parquet.ParquetFile(io.BytesIO(answer["Body"]))
+            assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+            (row,) = file.read().to_pylist()
+            rows[key.rsplit("/", 1)[0]] = (row["order_id"], str(row["total"]))
+    today = f"dt={now:%Y-%m-%d}"
+    assert rows == {
+        f"orders/customer=acme/{today}": (1, "9.50"),
+        "late/orders/customer=acme/dt=2020-01-02": (2, "7.00"),
+        f"orders/customer=zoo/{today}": (3, "None"),
+    }
+    (error,) = (key for key in found if key.startswith("orders-errors/"))
+    assert error.startswith("orders-errors/metadata-extraction-failed/")
+
+
+class Enriching(http.server.BaseHTTPRequestHandler):
+    """A function of Firehose's contract by HTTP: adds nothing but an exclamation mark."""
+
+    def do_POST(self):
+        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        records = [
+            {"recordId": r["recordId"], "result": "Ok", "data": enriched(r["data"])}
+            for r in event["records"]
+        ]
+        body = json.dumps({"records": records}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def enriched(data):
+    return base64.b64encode(base64.b64decode(data) + b"!").decode()
+
+
+@pytest.fixture
+def function():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Enriching)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/enrich"
+    server.shutdown()
+    server.server_close()
+
+
+def test_transforms(example, s3_server, function):
+    s3_server.client().create_bucket(Bucket="my-events")
+    changes = {**LISTEN, **in_bucket(s3_server), "http://127.0.0.1:9001/enrich": function}
+    d = example("transforms.yaml", changes, env=KEYS)
+    event = {"time": 1, "level": "info", "message": "m", "secret": "s"}
+    noise = {**event, "level": "debug"}
+    both = json.dumps(event).encode() + json.dumps(noise).encode()
+    d.put("events", both, json.dumps({**event, "host": "h"}).encode())
+    found = delivered(d, lambda: s3_server.objects("my-events"), 2)
+    (content,) = lines(found, "events/dt=2").values()
+    shown = {"at": 1, "level": "info", "message": "m"}
+    assert [json.loads(line) for line in content] == [
+        {**shown, "host": "unknown"},
+        {**shown, "host": "h"},
+    ]
+    (answer,) = (answer for key, answer in found.items() if key.startswith("enriched/dt=2"))
+    assert answer["Body"].startswith(both + b"!\n") and answer["Body"].endswith(b"}!\n")
+
+
+def test_every_example_is_run():
+    tested = {name.removeprefix("test_").replace("_", "-") for name in globals()}
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} <= tested

@@ -1,12 +1,15 @@
 #!/bin/sh
-# Installs the servers that the integration tests talk to, at the versions named here.
+# Installs the servers that the integration tests talk to, and the reader of ORC files that they
+# are held against, at the versions named here.
 #
 # They go to $STANDPIPE_TEST_CACHE (default: target/test-servers). What is there already at the
-# right version is left alone. Needs Go 1.26 and Python 3.9 with venv.
+# right version is left alone. Needs Go 1.26, Python 3.9 with venv, and Java 11 with Maven, which are
+# installed by apt where they are missing.
 set -eu
 
 versitygw=v1.8.0
 moto=5.2.5
+orc_tools=1.9.5
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${STANDPIPE_TEST_CACHE:-$root/target/test-servers}
@@ -28,4 +31,18 @@ if ! installed moto "$moto" || [ ! -x "$cache/venv/bin/moto_server" ]; then
     python3 -m venv "$cache/venv"
     "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check "moto[server]==$moto"
     echo "$moto" >"$cache/moto.version"
+fi
+
+# A runtime is needed whenever the tests run, Maven only to fetch the reader.
+if ! command -v java >/dev/null; then
+    apt-get update -qq && apt-get install -y -qq default-jre-headless
+fi
+if ! installed orc-tools "$orc_tools" || [ ! -f "$cache/java/orc-tools-$orc_tools-uber.jar" ]; then
+    echo "installing orc-tools $orc_tools" >&2
+    if ! command -v mvn >/dev/null; then
+        apt-get update -qq && apt-get install -y -qq maven
+    fi
+    mvn -B -q org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+        "-Dartifact=org.apache.orc:orc-tools:$orc_tools:jar:uber" "-DoutputDirectory=$cache/java"
+    echo "$orc_tools" >"$cache/orc-tools.version"
 fi
