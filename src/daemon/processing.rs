@@ -46,6 +46,8 @@ pub struct Processing {
     pub partitions_max: u32,
     /// As whom others are called who name no region or role of their own.
     access: Access,
+    /// The role of the destination, whether it is assumed or not.
+    role_arn: Option<String>,
 }
 
 impl Default for Processing {
@@ -59,6 +61,7 @@ impl Default for Processing {
             registers: false,
             partitions_max: limits::PARTITIONS_DEFAULT,
             access,
+            role_arn: None,
         }
     }
 }
@@ -111,6 +114,7 @@ impl Processing {
                 // Times alone make no surplus that anybody could mend by a quota.
                 .map_or(limits::PARTITIONS_MAX, |dynamic| dynamic.max_active_partitions),
             access: s3::access(sink),
+            role_arn: s3.role_arn.clone(),
         }
     }
 
@@ -207,28 +211,29 @@ impl Processing {
     }
 
     /// What the lines of the error output say of this destination.
-    pub fn error_members(&self) -> ErrorMembers {
+    pub fn error_members(&self, stream: &StreamContext) -> ErrorMembers {
         let lambda = self.transforms.iter().find_map(|transform| match transform {
             TransformSpec::Lambda(options) => options.function.clone(),
             _ => None,
         });
         let table = match self.conversion.as_ref().map(|conversion| &conversion.schema) {
-            Some(SchemaSource::Glue(table)) => Some(self.catalog_table(table)),
+            Some(SchemaSource::Glue(table)) => Some(self.catalog_table(table, stream)),
             _ => None,
         };
         ErrorMembers { lambda_arn: lambda, catalog_table: table }
     }
 
     /// The `dataCatalogTable` of Firehose's lines.
-    fn catalog_table(&self, table: &GlueTable) -> Value {
+    fn catalog_table(&self, table: &GlueTable, stream: &StreamContext) -> Value {
+        let account = stream.arn.split(':').nth(4);
         let region = table.region.clone().unwrap_or_else(|| self.access.region.clone());
         json!({
-            "catalogId": table.catalog_id,
+            "catalogId": table.catalog_id.as_deref().or(account),
             "databaseName": table.database,
             "tableName": table.table,
             "region": region,
             "versionId": table.version_id,
-            "roleArn": table.role_arn,
+            "roleArn": table.role_arn.as_ref().or(self.role_arn.as_ref()),
         })
     }
 }

@@ -410,9 +410,9 @@ impl Stream {
         let folder = self.outlet_folder(&outlet.name);
         Ok(Made {
             naming: build::naming(outlet)?,
+            error_members: outlet.processing.error_members(&stream),
             transforms: outlet.processing.chain(stream)?,
             format: outlet.processing.format(outlet.compression, table, folder, env)?,
-            error_members: outlet.processing.error_members(),
             sink: build::sink(outlet, registered, env).await?,
         })
     }

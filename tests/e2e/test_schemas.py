@@ -594,3 +594,14 @@ def test_what_is_new_can_be_kept_in_a_column_of_its_own(daemon, tmp_path):
     rest = {"colour": "red", "shape": {"size": [1, None]}}
     assert (row["id"], json.loads(row["_rest"])) == (2, rest)
     assert [t.column_names for t in before.values()] == [["id", "_rest"]]
+
+
+def test_unfit_records_of_the_api_name_the_role(served, glue, name):
+    glue.create_table(name, "id int")
+    made(served, name, **conversion(name))
+    put(served, b'{"id":"x"}', stream=name)
+    assert served.terminate() == 0
+    (answer,) = (a for key, a in glue.objects(name).items() if key.startswith("errors/"))
+    table = json.loads(answer["Body"])["dataCatalogTable"]
+    assert table["roleArn"] == harness.ROLE
+    assert table["catalogId"] == "000000000000"
