@@ -8,6 +8,7 @@ import base64
 import http.server
 import json
 import re
+import sys
 import threading
 import time
 import urllib.parse
@@ -70,6 +71,15 @@ def each(function):
     return answer
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A daemon that is killed leaves without a word; all else is worth one."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Function:
     """What both kinds of server share: the checks, the calls so far and the answer."""
 
@@ -97,8 +107,7 @@ class Function:
 
             do_PUT = do_DELETE = do_HEAD = do_GET
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -231,7 +240,8 @@ class LambdaApi(Function):
     def limited(self, answer):
         """Lambda passes no larger answers on."""
         if answer.status == 200 and len(answer.body) > ANSWER_BYTES_MAX:
-            text = f"Response payload size exceeded maximum allowed payload size ({ANSWER_BYTES_MAX} bytes)."
+            text = "Response payload size exceeded maximum allowed payload size"
+            text = f"{text} ({ANSWER_BYTES_MAX} bytes)."
             return function_error("Function.ResponseSizeTooLarge", text)
         answer.headers.setdefault("X-Amz-Executed-Version", "$LATEST")
         return answer

@@ -309,10 +309,10 @@ def test_a_handler_in_the_real_runtime(daemon, api, tmp_path):
                 if record["country"] == country
             ]
         errors = {key: data for key, data in contents.items() if key.startswith("errors/")}
-        lines = [(key, json.loads(line)) for key, data in errors.items() for line in data.splitlines()]
         codes = {
             (key.split("/")[1], b"crash" in base64.b64decode(line["rawData"]), line["errorCode"])
-            for key, line in lines
+            for key, data in errors.items()
+            for line in map(json.loads, data.splitlines())
         }
         assert codes == {
             ("processing-failed", False, "Lambda.ProcessingFailedStatus"),

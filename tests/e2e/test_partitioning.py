@@ -1,4 +1,4 @@
-"""Partitions: which key a record goes to, what fails, and that partitions don't disturb each other."""
+"""Partitions: the keys of records, what fails, and that partitions don't disturb each other."""
 
 import collections
 import concurrent.futures
@@ -51,7 +51,8 @@ def failed(contents):
 def test_keys_of_every_type(daemon, tmp_path):
     folder = tmp_path / "bucket"
     query = "{app: .app, of: .meta.of, both: ((.app | tostring) + .meta.kind)}"
-    prefix = "app=!{partitionKeyFromQuery:app}/!{partitionKeyFromQuery:of}/!{partitionKeyFromQuery:both}/"
+    keys = "!{partitionKeyFromQuery:of}/!{partitionKeyFromQuery:both}/"
+    prefix = "app=!{partitionKeyFromQuery:app}/" + keys
     d = daemon(parted(folder, query, prefix))
     good = {
         b'{"app":"a","meta":{"of":1,"kind":"k"}}\n': "app=a/1/ak",
@@ -59,9 +60,10 @@ def test_keys_of_every_type(daemon, tmp_path):
         b'{"app":7.50,"meta":{"of":false,"kind":"x"}}\n': "app=7.5/false/7.5x",
         b'{"app":"twice","app":"last","meta":{"of":-0.0,"kind":"x"}}\n': "app=last/-0/lastx",
     }
+    empty = "partitionKeys values must not be null or empty"
     bad = {
-        b'{"app":null,"meta":{"of":1,"kind":"k"}}': "partitionKeys values must not be null or empty",
-        b'{"app":"","meta":{"of":1,"kind":"k"}}': "partitionKeys values must not be null or empty",
+        b'{"app":null,"meta":{"of":1,"kind":"k"}}': empty,
+        b'{"app":"","meta":{"of":1,"kind":"k"}}': empty,
         b'{"meta":{"of":1,"kind":"k"}}': None,
         b'{"app":"a"}': None,
         b"no json": "Non JSON record provided",
@@ -194,7 +196,8 @@ def test_surplus_partitions_go_to_the_error_output(daemon, tmp_path):
     folder = tmp_path / "bucket"
     prefix = "!{partitionKeyFromQuery:k}/"
     d = daemon(parted(folder, "{k}", prefix, partitioning={"max_active_partitions": 3}))
-    sent = [b'{"k":"%s","n":%d}\n' % (name, n) for n in range(4) for name in (b"a", b"b", b"c", b"d", b"e")]
+    names = [b"a", b"b", b"c", b"d", b"e"]
+    sent = [b'{"k":"%s","n":%d}\n' % (name, n) for n in range(4) for name in names]
     outputs.put(d, *sent)
     became = outputs.settled(d, "s", len(sent))
     assert (became["delivered"], became["failed"]) == (12, 8)
@@ -312,10 +315,12 @@ def test_a_small_partition_is_not_starved_by_a_busy_one(daemon, tmp_path):
             count += 400
         return count
 
+    def keys(start):
+        return [key for key in harness.files(folder) if key.startswith(start)]
+
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         writers = [pool.submit(pour) for _ in range(2)]
         try:
-            keys = lambda name: [key for key in harness.files(folder) if key.startswith(name)]  # noqa: E731
             harness.wait_for(lambda: len(keys("busy/")) > 3, "it is busy")
             for n in range(2):
                 outputs.put(d, b'{"k":"small%d"}\n' % n)
