@@ -36,7 +36,7 @@ class Writer:
         while not stop.is_set():
             lines = [f"{self.name}-{number + i:07d}" for i in range(RECORDS)]
             number += RECORDS
-            records = [{"Data": base64.b64encode(f"{l}\n".encode()).decode()} for l in lines]
+            records = [{"Data": base64.b64encode(data).decode()} for data in self.records(lines)]
             body = json.dumps({"DeliveryStreamName": "s", "Records": records})
             headers = {
                 "Content-Type": "application/x-amz-json-1.1",
@@ -45,6 +45,10 @@ class Writer:
             }
             connection = self.until_acknowledged(connection, body, headers)
             self.sent += lines
+
+    def records(self, lines):
+        """What is put for these lines."""
+        return [f"{line}\n".encode() for line in lines]
 
     def until_acknowledged(self, connection, body, headers):
         end = time.monotonic() + 120
@@ -72,10 +76,10 @@ class Writer:
             time.sleep(0.005)
 
 
-def interrupted(d, stops):
+def interrupted(d, stops, kind=Writer):
     """Writes while the daemon is ended again and again by `stops`; the records that were sent."""
     stop = threading.Event()
-    writers = [Writer(d, f"w{n}") for n in range(WRITERS)]
+    writers = [kind(d, f"w{n}") for n in range(WRITERS)]
     with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
         futures = [pool.submit(writer.run, stop) for writer in writers]
         try:
