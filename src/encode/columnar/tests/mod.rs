@@ -23,7 +23,7 @@ fn chunk<R: AsRef<[u8]>>(records: &[R]) -> Chunk {
 }
 
 fn batch<R: AsRef<[u8]>>(records: &[R]) -> RawBatch {
-    RawBatch { aside: Vec::new(), tail: chunk(records), records: records.len() as u64 }
+    RawBatch { tail: chunk(records), records: records.len() as u64, ..RawBatch::default() }
 }
 
 #[derive(Debug)]
@@ -121,6 +121,7 @@ async fn records_become_a_file_and_bad_ones_come_back() {
         aside: vec![Arc::new(Put(chunk(&first))), Arc::new(Put(Chunk::default()))],
         tail: chunk(&second),
         records: 6,
+        ..RawBatch::default()
     };
     let table = "create table t (id bigint, tags array<string>) partitioned by (dt string)";
     let orc = Options { output: Serializer::Orc(orc::Options::default()), ..ddl(table) };
