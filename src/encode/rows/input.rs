@@ -12,7 +12,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// A record that is being read.
-pub(super) struct Input<'a> {
+pub(in crate::encode) struct Input<'a> {
     text: &'a str,
     pub bytes: &'a [u8],
     pub at: usize,
@@ -21,14 +21,14 @@ pub(super) struct Input<'a> {
 
 /// A string between its quotes, escapes and all (they are valid ones).
 #[derive(Clone, Copy)]
-pub(super) struct Raw<'a> {
+pub(in crate::encode) struct Raw<'a> {
     pub bytes: &'a [u8],
     pub escaped: bool,
 }
 
 /// A number as it stands in the record.
 #[derive(Clone, Copy)]
-pub(super) struct Number<'a> {
+pub(in crate::encode) struct Number<'a> {
     pub text: &'a str,
     /// All digits before the exponent as one number; wrapped if there are more than 19.
     pub digits: u64,

@@ -34,11 +34,11 @@
 mod arrow;
 mod coerce;
 mod columns;
-mod input;
+pub(in crate::encode) mod input;
 mod joda;
 mod keys;
 mod plan;
-mod problem;
+pub(in crate::encode) mod problem;
 mod read;
 pub mod show;
 #[cfg(test)]

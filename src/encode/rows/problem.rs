@@ -6,11 +6,11 @@ use crate::fault::{Failure, output_type::FORMAT_CONVERSION_FAILED};
 const VALUE_CHARS_MAX: usize = 80;
 
 /// What every step of reading answers. The cause is boxed, so that success stays one word.
-pub(super) type Read<T = ()> = Result<T, Box<Problem>>;
+pub(in crate::encode) type Read<T = ()> = Result<T, Box<Problem>>;
 
 /// Why a record is not taken.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(in crate::encode) enum Problem {
     /// It is not JSON, or not objects.
     Malformed { at: usize, what: &'static str },
     /// It is JSON that a column cannot hold.
@@ -19,7 +19,7 @@ pub(super) enum Problem {
 
 /// A value that its column cannot hold.
 #[derive(Debug)]
-pub(super) struct Misfit {
+pub(in crate::encode) struct Misfit {
     /// Built from the inside out while the failure travels up.
     path: String,
     of: String,

@@ -125,7 +125,7 @@ impl EventTime {
         record: &'a [u8],
         found: &mut Vec<Option<Found<'a>>>,
     ) -> Result<i64, String> {
-        if !self.search.run(record, found) {
+        if !self.search.run_to_last(record, found) {
             return Err("Non JSON record provided".to_owned());
         }
         let unreadable =

@@ -14,9 +14,10 @@
 //! memory.
 //!
 //! A query that follows paths only (`{a: .x.y, b}`) never makes values of the record: the paths are
-//! looked for in its bytes, up to the last one found (`scan`). What comes behind is not looked at
-//! and may be no JSON, and of a key that comes twice the first counts, where jq takes the last. In
-//! every case that does not end in strings, numbers and booleans, jaq has the last word.
+//! looked for in its bytes (`scan`). Values off the paths are gone past by their strings and
+//! brackets alone and may be no JSON; but a record that is cut off, or is more than one document,
+//! fails, and of a key that comes twice the last counts. In every case that does not end in
+//! strings, numbers and booleans, jaq has the last word.
 //!
 //! jaq gets values of those fields only that a filter looks at, where its text tells which
 //! (`query`); the rest of the record is checked for being JSON and left out (`document`).

@@ -244,18 +244,32 @@ impl Search {
         root.is_sound().then_some(Self { root, paths: paths.len() })
     }
 
-    /// The values at the paths, in their order. The search ends at the last of them: what follows
-    /// in the document is not looked at, and of a key that comes twice the first counts. A path
-    /// that leads nowhere stays `None`. False if the document was found to be no JSON on the way;
-    /// what is read past is not checked.
+    /// The values at the paths, in their order, as jq finds them: of a key that comes twice the
+    /// last counts. A path that leads nowhere stays `None`. False if the document was found to be
+    /// no JSON, does not end, or is not alone. Values that are gone past are not checked beyond
+    /// their strings and brackets.
     pub(in crate::transform) fn run<'a>(
         &self,
         data: &'a [u8],
         found: &mut Vec<Option<Found<'a>>>,
     ) -> bool {
+        self.walk(data, found, Extent::Whole)
+    }
+
+    /// Like [`Self::run`], but the search ends at the last of the paths: what follows in the
+    /// document is not looked at, and of a key that comes twice the first counts.
+    pub(in crate::transform) fn run_to_last<'a>(
+        &self,
+        data: &'a [u8],
+        found: &mut Vec<Option<Found<'a>>>,
+    ) -> bool {
+        self.walk(data, found, Extent::ToLast { missing: self.paths })
+    }
+
+    fn walk<'a>(&self, data: &'a [u8], found: &mut Vec<Option<Found<'a>>>, extent: Extent) -> bool {
         found.clear();
         found.resize(self.paths, None);
-        let mut walk = Walk { scanner: Scanner::new(data), found, missing: self.paths };
+        let mut walk = Walk { scanner: Scanner::new(data), found, extent };
         match walk.value(&self.root) {
             Err(Stop::Complete) => true,
             Err(Stop::Broken) => false,
@@ -270,6 +284,12 @@ impl Node {
             Step::Key(key) => entry(&mut self.keys, key),
             Step::Index(index) => entry(&mut self.elements, index),
         }
+    }
+
+    fn forget(&self, found: &mut [Option<Found<'_>>]) {
+        self.wanted.iter().for_each(|&index| found[index] = None);
+        self.keys.iter().for_each(|(_, node)| node.forget(found));
+        self.elements.iter().for_each(|(_, node)| node.forget(found));
     }
 
     fn is_sound(&self) -> bool {
@@ -294,10 +314,19 @@ enum Stop {
     Broken,
 }
 
+/// How much of a document is looked at.
+enum Extent {
+    Whole,
+    /// Up to the last path, of which so many are missing.
+    ToLast {
+        missing: usize,
+    },
+}
+
 struct Walk<'a, 'f> {
     scanner: Scanner<'a>,
     found: &'f mut Vec<Option<Found<'a>>>,
-    missing: usize,
+    extent: Extent,
 }
 
 impl Walk<'_, '_> {
@@ -321,14 +350,26 @@ impl Walk<'_, '_> {
             }
             _ => Found::Word(scanner.word()),
         };
-        if self.found[node.wanted[0]].is_some() {
-            return Ok(());
+        let is_new = self.found[node.wanted[0]].is_none();
+        match &mut self.extent {
+            Extent::ToLast { .. } if !is_new => return Ok(()),
+            Extent::ToLast { missing } => *missing -= node.wanted.len(),
+            Extent::Whole => {}
         }
         for &index in &node.wanted {
             self.found[index] = Some(value);
         }
-        self.missing -= node.wanted.len();
-        if self.missing == 0 { Err(Stop::Complete) } else { Ok(()) }
+        let complete = matches!(self.extent, Extent::ToLast { missing: 0 });
+        if complete { Err(Stop::Complete) } else { Ok(()) }
+    }
+
+    /// The value of a key that is on a path. An earlier one of the same key no longer counts, nor
+    /// does anything that was found in it.
+    fn value_of_key(&mut self, node: &Node) -> Result<(), Stop> {
+        if matches!(self.extent, Extent::Whole) {
+            node.forget(self.found);
+        }
+        self.value(node)
     }
 
     fn object(&mut self, node: &Node) -> Result<(), Stop> {
@@ -345,7 +386,7 @@ impl Walk<'_, '_> {
             let key = scanner.string().ok_or(Stop::Broken)?;
             scanner.take(b':').ok_or(Stop::Broken)?;
             match node.keys.iter().find(|(name, _)| key.is(name)) {
-                Some((_, child)) => self.value(child)?,
+                Some((_, child)) => self.value_of_key(child)?,
                 None => scanner.skip().ok_or(Stop::Broken)?,
             }
             if self.ended(b'}')? {

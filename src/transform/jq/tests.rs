@@ -115,12 +115,49 @@ fn what_gives_no_keys_fails_with_firehoses_words() {
 }
 
 #[test]
-fn plain_paths_are_found_without_reading_on() {
-    let broken = r#"{"skip":{"a":["]}"]},"a":"1","b":{"c":2},"#;
-    assert_eq!(extract("{a, c: .b.c}", broken), pairs(&[("a", "1"), ("c", "2")]));
-    let twice = r#"{"a":1,"a":2}"#;
-    assert_eq!(extract("{a}", twice), pairs(&[("a", "1")]));
-    assert_eq!(extract(&slow("{a}"), twice), pairs(&[("a", "2")]));
+fn values_off_the_paths_are_not_read_closely() {
+    let odd = r#"{"skip":{"a":["]}"],nonsense},"a":"1","b":{"c":2,"d":-},"e":"\q"}"#;
+    assert_eq!(extract("{a, c: .b.c}", odd), pairs(&[("a", "1"), ("c", "2")]));
+}
+
+#[test]
+fn a_record_must_be_one_whole_document_behind_the_last_key_too() {
+    for text in [
+        r#"{"a":"1"}{"a":"2"}"#,
+        "{\"a\":\"1\"}\n{\"a\":\"2\"}",
+        r#"{"a":"1"} x"#,
+        r#"{"a":"1"}}"#,
+        r#"{"a":"1","#,
+        r#"{"a":"1","b"#,
+        r#"{"a":"1","b":{"c":[1,2}"#,
+        r#"{"a":"1","b":"cut of"#,
+        r#"{"a":"1""#,
+        r#"{"a":"1","b":2"#,
+    ] {
+        let expected = Err("Non JSON record provided".to_owned());
+        assert_eq!(extract("{a}", text), expected, "{text}");
+        assert_eq!(extract(&slow("{a}"), text), expected, "{text}");
+    }
+    assert_eq!(extract("{a}", "{\"a\":\"1\"} \r\n\t"), pairs(&[("a", "1")]));
+}
+
+#[test]
+fn of_a_key_that_comes_twice_the_last_counts() {
+    for (query, text, expected) in [
+        ("{a}", r#"{"a":1,"a":2}"#, Some("2")),
+        ("{a}", r#"{"a":1,"b":{"a":3},"\u0061":2}"#, Some("2")),
+        ("{a: .a.b}", r#"{"a":{"b":1},"a":{"b":2,"b":3}}"#, Some("3")),
+        ("{a: .a.b}", r#"{"a":{"b":1},"a":{"c":2}}"#, None),
+        ("{a: .a.b}", r#"{"a":{"b":1},"a":null}"#, None),
+        ("{a: .a[1]}", r#"{"a":[1,2],"a":[3]}"#, None),
+        ("{a: .a[1]}", r#"{"a":[1,2],"a":[3,4]}"#, Some("4")),
+        ("{a}", r#"{"a":1,"a":null}"#, None),
+    ] {
+        let null = "partitionKeys values must not be null or empty".to_owned();
+        let expected = expected.map_or(Err(null), |value| pairs(&[("a", value)]));
+        assert_eq!(extract(query, text), expected, "{text}");
+        assert_eq!(extract(&slow(query), text), expected, "{text}");
+    }
 }
 
 #[test]

@@ -11,9 +11,12 @@
 //! A function that fails is tried again `number_of_retries` times, then its records go to the
 //! error output; so does a record that the answer says nothing good of, without another try. What
 //! keeps every call from being made holds the records instead ([`OnUnavailable`]). An event or an
-//! answer that is too large is halved before any record is blamed.
+//! answer that is too large is halved before any record is blamed, and so is a batch of which one
+//! record may be to blame.
 
 mod answer;
+#[cfg(test)]
+mod blame_tests;
 mod codes;
 mod event;
 mod options;
@@ -26,7 +29,7 @@ pub use options::{LambdaError, OnUnavailable, Options};
 use std::{
     iter,
     ops::Range,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -94,6 +97,8 @@ enum Outcome {
 struct GivenUp {
     cause: Cause,
     attempts: u32,
+    /// Whether fewer records at a time may pass.
+    divisible: bool,
 }
 
 impl Lambda {
@@ -139,7 +144,10 @@ impl Lambda {
                 }
                 Ok(Outcome::TooLarge(cause)) if some.len() == 1 => verdicts.push(fail(cause, 1)),
                 Ok(Outcome::TooLarge(_)) => open.extend(halves(range)),
-                Err(GivenUp { cause, attempts }) => {
+                Err(GivenUp { divisible: true, .. }) if some.len() > 1 => {
+                    open.extend(halves(range));
+                }
+                Err(GivenUp { cause, attempts, .. }) => {
                     verdicts.extend(some.iter().map(|_| fail(cause.clone(), attempts)));
                 }
             }
@@ -154,6 +162,7 @@ impl Lambda {
         let event = self.envelope.event(&invocation_id, records, ids);
         // Failures that count: those that hold the records do not.
         let failures = AtomicU32::new(0);
+        let divisible = AtomicBool::new(false);
         let warn = |fault: &Fault, attempt: u32, wait: Duration| {
             let Cause { code, message } = fault.cause();
             let wait_ms = wait.as_millis() as u64;
@@ -166,6 +175,7 @@ impl Lambda {
                 Ok(answer) => Ok(Outcome::Answer(answer)),
                 Err(Trouble::TooLarge(cause)) => Ok(Outcome::TooLarge(cause)),
                 Err(Trouble::Failed { cause, whose, again, after }) => {
+                    divisible.store(self.is_divisible(whose), Ordering::Relaxed);
                     Err(self.fault(cause, whose, again, after, &failures))
                 }
             }
@@ -176,11 +186,22 @@ impl Lambda {
             Err(Ended::GaveUp { fault, attempts }) => {
                 let Cause { code, message } = fault.cause();
                 let records = records.len();
-                tracing::warn!(%code, %message, attempts, records, "records of a function failed");
-                Err(GivenUp { cause: fault.cause().clone(), attempts })
+                let divisible = divisible.into_inner();
+                if divisible && records > 1 {
+                    tracing::warn!(%code, %message, attempts, records, "halving a function's batch");
+                } else {
+                    tracing::warn!(%code, %message, attempts, records, "records of a function failed");
+                }
+                Err(GivenUp { cause: fault.cause().clone(), attempts, divisible })
             }
             Err(Ended::Stopped) => unreachable!("nobody cancels this token"),
         }
+    }
+
+    /// Whether a batch that meets this trouble to the end is halved. Where records do not wait for
+    /// anything, they do not wait for the one to blame to be found either.
+    fn is_divisible(&self, whose: Whose) -> bool {
+        whose == Whose::OneRecords && self.on_unavailable == OnUnavailable::Hold
     }
 
     /// What comes after a failed attempt.

@@ -34,11 +34,11 @@ fn access(secret: &str) -> Access {
     }
 }
 
-fn options(json: serde_json::Value) -> Options {
+pub(super) fn options(json: serde_json::Value) -> Options {
     serde_json::from_value(json).unwrap()
 }
 
-fn lambda(options: Options) -> Lambda {
+pub(super) fn lambda(options: Options) -> Lambda {
     let stream = StreamContext { arn: STREAM.into(), region: "us-east-1".into() };
     let mut lambda = Lambda::new(options, stream, access(SECRET_KEY)).unwrap();
     lambda.backoff.initial = Duration::from_millis(1);
@@ -50,7 +50,7 @@ fn at(double: &AwsDouble) -> Options {
     options(json!({"function": ARN, "endpoint": double.url}))
 }
 
-fn records(texts: &[&'static str]) -> Vec<Record> {
+pub(super) fn records(texts: &[&'static str]) -> Vec<Record> {
     let record = |(i, text): (usize, &&'static str)| Record {
         position: Position::new(0, i as u64),
         arrival_ms: 1_495_072_949_453,
@@ -60,7 +60,7 @@ fn records(texts: &[&'static str]) -> Vec<Record> {
     texts.iter().enumerate().map(record).collect()
 }
 
-fn emitted(verdicts: &[Verdict]) -> Vec<String> {
+pub(super) fn emitted(verdicts: &[Verdict]) -> Vec<String> {
     let text = |verdict: &Verdict| match verdict {
         Verdict::Emit(piece) => String::from_utf8_lossy(&piece.data).into_owned(),
         Verdict::Drop => "(dropped)".into(),
@@ -138,7 +138,6 @@ async fn errors_of_a_function_are_retried_then_fail_the_batch() {
             Reply::new(200, "no json").with("x-amz-function-error", "Handled"),
             "Lambda.FunctionError",
         ),
-        (Reply::error(408, "RequestTimeout"), "Lambda.FunctionRequestTimedOut"),
     ] {
         for policy in [OnUnavailable::Hold, OnUnavailable::Fail] {
             assert_eq!(given_up(reply.clone(), policy).await, (format!("{code} 4"), 4));
@@ -203,13 +202,16 @@ const INVOKE_ERRORS: &[(u16, &str, &str, usize, bool)] = &[
     (409, "SnapStartNotReadyException", "InvocationFailure", 4, true),
     (408, "SnapStartTimeoutException", "InvocationFailure", 4, true),
     (400, "RecursiveInvocationException", "InvocationFailure", 1, true),
-    (400, "InvalidParameterValueException", "InvocationFailure", 1, false),
-    (400, "InvalidRequestContentException", "InvocationFailure", 1, false),
-    (415, "UnsupportedMediaTypeException", "InvocationFailure", 1, false),
+    (400, "InvalidParameterValueException", "InvocationFailure", 1, true),
+    (400, "InvalidRequestContentException", "InvocationFailure", 1, true),
+    (415, "UnsupportedMediaTypeException", "InvocationFailure", 1, true),
     (502, "Unheard", "TargetServerFailedToRespond", 4, true),
     (504, "Unheard", "TargetServerFailedToRespond", 4, true),
     (503, "Unheard", "ServiceUnavailable", 4, true),
-    (418, "Unheard", "InvocationFailure", 1, false),
+    (400, "Unheard", "InvocationFailure", 1, true),
+    (408, "Unheard", "FunctionRequestTimedOut", 4, true),
+    (422, "Unheard", "InvocationFailure", 1, true),
+    (418, "Unheard", "InvocationFailure", 1, true),
     (307, "Unheard", "InvocationFailure", 1, true),
 ];
 

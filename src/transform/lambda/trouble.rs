@@ -2,15 +2,22 @@
 //!
 //! | trouble | whose | tried again |
 //! |---|---|---|
-//! | the function fails, runs out of time, loses the connection (by URL) | the records' | yes |
-//! | the event is refused (400, 415, 422) | the records' | no |
+//! | the function fails, runs out of time | the records' | yes |
+//! | by URL: it loses the connection, status 500 | perhaps one record's | yes, then in halves |
+//! | by URL: the event is refused (400, 422) | perhaps one record's | in halves |
 //! | too many calls, Lambda or the way to it out of order, network interfaces | nobody's | yes |
 //! | permissions, credentials, no such function, its VPC, key or package | nobody's | no |
+//! | any other refusal, by API also that of the event's form | nobody's | no |
 //! | event or answer too large | the records' | in halves |
 //!
 //! What is nobody's holds the records, or counts like the records' own trouble, as
 //! [`super::OnUnavailable`] says. The errors are those of Lambda's Invoke API (API reference); the
-//! codes those of Firehose's guide. By URL, a status of 500 is what a function error is by API.
+//! codes those of Firehose's guide.
+//!
+//! By URL, a status of 500 and a lost connection are what a function error is by API, but also what
+//! a server gives while it is started anew; a record is blamed only if it meets them alone. The
+//! API's complaints of parameters and form are never a record's doing: every event is put together
+//! in the same way here, and what it is put together of is configured.
 
 use std::time::Duration;
 
@@ -44,11 +51,13 @@ pub(super) enum Trouble {
 pub(super) enum Whose {
     /// The batch may have caused it.
     Records,
+    /// One record of the batch may have caused it, or none.
+    OneRecords,
     /// Any batch would have met it.
     Nobodys,
 }
 
-use Whose::{Nobodys, Records};
+use Whose::{Nobodys, OneRecords, Records};
 
 /// How a function is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +91,7 @@ pub(super) fn of_sending(error: &SendError, way: Way) -> Trouble {
             Trouble::new(Nobodys, true, codes::TARGET_SERVER_FAILED.because(&detail))
         }
         (SendError::Broken(_), Way::Url) => {
-            Trouble::new(Records, true, codes::TARGET_SERVER_FAILED.because(&detail))
+            Trouble::new(OneRecords, true, codes::TARGET_SERVER_FAILED.because(&detail))
         }
         (SendError::Credentials(_), Way::Api { role: true }) => {
             Trouble::new(Nobodys, false, codes::ASSUME_ROLE_ACCESS_DENIED.because(&detail))
@@ -184,7 +193,7 @@ fn of_name(name: &str) -> Option<Means> {
         | "SnapStartNotReady"
         | "SnapStartTimeout" => (Nobodys, true, codes::INVOCATION_FAILURE),
         "InvalidParameterValue" | "InvalidRequestContent" | "UnsupportedMediaType" => {
-            (Records, false, codes::INVOCATION_FAILURE)
+            (Nobodys, false, codes::INVOCATION_FAILURE)
         }
         _ if is_about_credentials(name) => (Nobodys, false, codes::INVALID_SECURITY_TOKEN),
         _ => return None,
@@ -196,14 +205,13 @@ fn of_name(name: &str) -> Option<Means> {
 fn of_status(status: u16, way: Way) -> Means {
     let (whose, again, code) = match status {
         413 => return Means::TooLarge,
-        300..=399 | 402 | 405..=407 | 410..=412 => (Nobodys, false, codes::INVOCATION_FAILURE),
+        400 | 422 if way == Way::Url => (OneRecords, false, codes::INVOCATION_FAILURE),
         401 | 403 => (Nobodys, false, codes::INVOKE_ACCESS_DENIED),
         404 => (Nobodys, false, codes::RESOURCE_NOT_FOUND),
-        408 => (Records, true, codes::FUNCTION_REQUEST_TIMED_OUT),
+        408 => (Nobodys, true, codes::FUNCTION_REQUEST_TIMED_OUT),
         409 | 425 => (Nobodys, true, codes::INVOCATION_FAILURE),
         429 => (Nobodys, true, codes::INVOKE_LIMIT_EXCEEDED),
-        400..=499 => (Records, false, codes::INVOCATION_FAILURE),
-        500 if way == Way::Url => (Records, true, codes::FUNCTION_ERROR),
+        500 if way == Way::Url => (OneRecords, true, codes::FUNCTION_ERROR),
         502 | 504 => (Nobodys, true, codes::TARGET_SERVER_FAILED),
         503 => (Nobodys, true, codes::SERVICE_UNAVAILABLE),
         500..=599 => (Nobodys, true, codes::INTERNAL_SERVER_ERROR),

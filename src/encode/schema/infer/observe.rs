@@ -1,14 +1,17 @@
-//! Looking at records: every value of a JSON object is noted by its kind.
-
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+//! Looking at records: every value of a JSON object is noted by its kind. What JSON is, the readers'
+//! own parser says: what they take is observed, and nothing else.
 
 use super::{
     names::Names,
     seen::{Fields, Kinds, Members, Room, Seen},
 };
-use crate::limits;
+use crate::{
+    encode::rows::{
+        input::{Input, Number, Raw},
+        problem::Read,
+    },
+    limits,
+};
 
 /// What some records have in them.
 #[derive(Debug, Clone)]
@@ -42,249 +45,195 @@ impl Observed {
 
     /// Adds a record: one object or several, with nothing but space around them.
     pub(super) fn look_at(&mut self, record: &[u8], names: &Names, is_lenient: bool) -> bool {
+        let Ok(text) = simdutf8::basic::from_utf8(record) else { return false };
         // Looked through first, so that half a record leaves no trace.
-        if !is_objects(record) {
+        if !is_objects(text).unwrap_or(false) {
             return false;
         }
         self.records += 1;
         let mut members = Members::Columns(std::mem::take(&mut self.columns));
-        let mut json = serde_json::Deserializer::from_slice(record);
+        let mut look = Look {
+            names,
+            is_lenient,
+            record: self.records,
+            room: &mut self.room,
+            scratch: Vec::new(),
+        };
+        let mut input = Input::new(text);
         let mut is_well = true;
-        while is_well && json.end().is_err() {
-            let object = Object {
-                members: &mut members,
-                names,
-                is_lenient,
-                depth: None,
-                record: self.records,
-                room: &mut self.room,
-            };
-            is_well = json.deserialize_map(object).is_ok();
+        while is_well && input.more() {
+            is_well = look.object(&mut members, None, &mut input).is_ok();
         }
         self.put_back(members);
         is_well
     }
 }
 
-/// Whether a record is one object or several.
-fn is_objects(record: &[u8]) -> bool {
-    struct Any;
-    impl<'de> Visitor<'de> for Any {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(())
-        }
-    }
-    if simdutf8::basic::from_utf8(record).is_err() {
-        return false;
-    }
-    let mut json = serde_json::Deserializer::from_slice(record);
+/// Whether a record is one object or several, by the grammar of the readers.
+fn is_objects(text: &str) -> Read<bool> {
+    let mut input = Input::new(text);
     let mut objects = 0;
-    while json.end().is_err() {
-        if json.deserialize_map(Any).is_err() {
-            return false;
+    while input.more() {
+        if input.token()? != b'{' {
+            return Ok(false);
         }
+        input.skip()?;
         objects += 1;
     }
-    objects > 0
+    Ok(objects > 0)
 }
 
-/// The members of an object.
-struct Object<'a> {
-    members: &'a mut Members,
+/// A look at one record.
+struct Look<'a> {
     names: &'a Names,
     is_lenient: bool,
-    /// How many types stand around its members; `None` for a record, which is no type.
-    depth: Option<usize>,
     /// Number of the record, from 1.
     record: u64,
     room: &'a mut Room,
+    /// For strings with escapes.
+    scratch: Vec<u8>,
 }
 
-impl<'de> Visitor<'de> for Object<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        loop {
-            let key = Key {
-                members: &mut *self.members,
-                names: self.names,
-                is_column: self.depth.is_none(),
-                room: &mut *self.room,
-            };
-            let Some(place) = map.next_key_seed(key)? else { return Ok(()) };
-            let Some(seen) = place else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            seen.is_in(self.record);
-            map.next_value_seed(Value {
-                seen,
-                names: self.names,
-                is_lenient: self.is_lenient,
-                depth: self.depth.unwrap_or(0),
-                record: self.record,
-                room: self.room,
-            })?;
-        }
-    }
-}
-
-/// A key, which becomes the place of its member, if there is one for it.
-struct Key<'a, 'b> {
-    members: &'a mut Members,
-    names: &'b Names,
-    is_column: bool,
-    room: &'b mut Room,
-}
-
-impl<'de, 'a> DeserializeSeed<'de> for Key<'a, '_> {
-    type Value = Option<&'a mut Seen>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
-        json.deserialize_str(self)
-    }
-}
-
-impl<'a> Visitor<'_> for Key<'a, '_> {
-    type Value = Option<&'a mut Seen>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        // Most keys have been met, and are found without a name of their own being made.
-        if self.names.is_plain(key) && self.members.known(key).is_some() {
-            return Ok(self.members.known(key));
-        }
-        let name = if self.is_column { self.names.column(key) } else { self.names.field(key) };
-        Ok(name.and_then(|name| self.members.place(name, self.room)))
-    }
-}
-
-/// A value inside of `depth` types.
-struct Value<'a> {
-    seen: &'a mut Seen,
-    names: &'a Names,
-    is_lenient: bool,
-    depth: usize,
-    record: u64,
-    room: &'a mut Room,
-}
-
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Value<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.seen.kinds.add(Kinds::BOOL);
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.seen.kinds.add(Kinds::INT);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.seen.kinds.add(if i64::try_from(value).is_ok() { Kinds::INT } else { Kinds::HUGE });
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.seen.kinds.add(Kinds::DOUBLE);
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.seen.kinds.add(if self.is_lenient { kind_of_text(text) } else { Kinds::TEXT });
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if self.depth >= limits::SCHEMA_DEPTH_MAX {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(());
-        }
-        self.seen.kinds.add(Kinds::ARRAY);
-        loop {
-            let element = Value {
-                seen: self.seen.element.get_or_insert_default(),
-                names: self.names,
-                is_lenient: self.is_lenient,
-                depth: self.depth + 1,
-                record: self.record,
-                room: self.room,
-            };
-            if seq.next_element_seed(element)?.is_none() {
-                return Ok(());
+impl Look<'_> {
+    /// Notes the members of an object. `depth` is how many types stand around them; `None` for a
+    /// record, which is no type.
+    fn object(
+        &mut self,
+        members: &mut Members,
+        depth: Option<usize>,
+        input: &mut Input<'_>,
+    ) -> Read {
+        input.open()?;
+        let mut more = !input.empty(b'}')?;
+        while more {
+            input.quote()?;
+            let key = input.string()?;
+            input.colon()?;
+            match self.place(members, depth.is_none(), key) {
+                Some(seen) => {
+                    seen.is_in(self.record);
+                    self.value(seen, depth.unwrap_or(0), input)?;
+                }
+                None => input.skip()?,
             }
+            more = input.another(b'}')?;
+        }
+        Ok(())
+    }
+
+    /// The place of a member, if there is one for it.
+    fn place<'m>(
+        &mut self,
+        members: &'m mut Members,
+        is_column: bool,
+        key: Raw<'_>,
+    ) -> Option<&'m mut Seen> {
+        // Halves of surrogate pairs become what the readers take them for.
+        let key = String::from_utf8_lossy(plain(key, &mut self.scratch));
+        // Most keys have been met, and are found without a name of their own being made.
+        if self.names.is_plain(&key) && members.known(&key).is_some() {
+            return members.known(&key);
+        }
+        let name = if is_column { self.names.column(&key) } else { self.names.field(&key) };
+        members.place(name?, self.room)
+    }
+
+    /// Notes a value inside of `depth` types.
+    fn value(&mut self, seen: &mut Seen, depth: usize, input: &mut Input<'_>) -> Read {
+        match input.token()? {
+            b'{' | b'[' if depth >= limits::SCHEMA_DEPTH_MAX => input.skip(),
+            b'{' => {
+                seen.kinds.add(Kinds::OBJECT);
+                let members = seen
+                    .members
+                    .get_or_insert_with(|| Box::new(Members::Fields(Fields::default())));
+                self.object(members, Some(depth + 1), input)
+            }
+            b'[' => {
+                seen.kinds.add(Kinds::ARRAY);
+                self.elements(seen.element.get_or_insert_default(), depth + 1, input)
+            }
+            b'"' => {
+                input.at += 1;
+                let text = input.string()?;
+                seen.kinds.add(self.kind_of_string(text));
+                Ok(())
+            }
+            b'n' => input.word("null"),
+            b't' => self.boolean(seen, "true", input),
+            b'f' => self.boolean(seen, "false", input),
+            b'-' | b'0'..=b'9' => {
+                seen.kinds.add(kind_of_number(input.number()?));
+                Ok(())
+            }
+            _ => Err(input.malformed("Expected a value")),
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.depth >= limits::SCHEMA_DEPTH_MAX {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(());
+    fn elements(&mut self, element: &mut Seen, depth: usize, input: &mut Input<'_>) -> Read {
+        input.open()?;
+        let mut more = !input.empty(b']')?;
+        while more {
+            self.value(element, depth, input)?;
+            more = input.another(b']')?;
         }
-        self.seen.kinds.add(Kinds::OBJECT);
-        let members =
-            self.seen.members.get_or_insert_with(|| Box::new(Members::Fields(Fields::default())));
-        let object = Object {
-            members,
-            names: self.names,
-            is_lenient: self.is_lenient,
-            depth: Some(self.depth + 1),
-            record: self.record,
-            room: self.room,
-        };
-        object.visit_map(map)
+        Ok(())
+    }
+
+    fn boolean(&self, seen: &mut Seen, word: &'static str, input: &mut Input<'_>) -> Read {
+        seen.kinds.add(Kinds::BOOL);
+        input.word(word)
+    }
+
+    fn kind_of_string(&mut self, text: Raw<'_>) -> Kinds {
+        if !self.is_lenient || text.bytes.len() > TEXT_BYTES_SEEN {
+            return Kinds::TEXT;
+        }
+        kind_of_text(plain(text, &mut self.scratch))
     }
 }
+
+/// What a string means; in `scratch` if it has escapes.
+fn plain<'s>(raw: Raw<'s>, scratch: &'s mut Vec<u8>) -> &'s [u8] {
+    if !raw.escaped {
+        return raw.bytes;
+    }
+    scratch.clear();
+    raw.append_to(scratch);
+    scratch
+}
+
+fn kind_of_number(number: Number<'_>) -> Kinds {
+    if number.float {
+        return Kinds::DOUBLE;
+    }
+    match number.text.parse::<i64>() {
+        Ok(_) => Kinds::INT,
+        Err(_) if number.text.parse::<u64>().is_ok() => Kinds::HUGE,
+        Err(_) => Kinds::DOUBLE,
+    }
+}
+
+/// Digits that surely fit 64 bits.
+const DIGITS_SURE: usize = 18;
+/// A text of so many bytes is none of a number or boolean, even if all of it is escaped.
+const TEXT_BYTES_SEEN: usize = 6 * (DIGITS_SURE + 2);
 
 /// What a text could be read as. Narrower than any reader, so that none of them disagrees.
-fn kind_of_text(text: &str) -> Kinds {
-    /// Digits that surely fit 64 bits.
-    const DIGITS_SURE: usize = 18;
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+fn kind_of_text(text: &[u8]) -> Kinds {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let is_digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
     if is_digits(digits) && digits.len() <= DIGITS_SURE {
         return Kinds::TEXT_INT;
     }
-    if let Some((whole, fraction)) = digits.split_once('.')
-        && is_digits(whole)
-        && is_digits(fraction)
+    if let Some(point) = memchr::memchr(b'.', digits)
+        && is_digits(&digits[..point])
+        && is_digits(&digits[point + 1..])
         && digits.len() <= DIGITS_SURE
     {
         return Kinds::TEXT_DOUBLE;
     }
-    if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") {
+    if text.eq_ignore_ascii_case(b"true") || text.eq_ignore_ascii_case(b"false") {
         return Kinds::TEXT_BOOL;
     }
     Kinds::TEXT

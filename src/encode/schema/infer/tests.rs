@@ -85,6 +85,25 @@ fn what_is_no_object_is_not_observed() {
 }
 
 #[test]
+fn what_the_readers_take_is_observed_to_its_end() {
+    for (record, columns) in [
+        (r#"{"a":"\ud83d","b":1}"#, "a string, b bigint"),
+        (
+            r#"{"x":["\udc00"],"b":{"c":"\ud800x","d":1}}"#,
+            "x array<string>, b struct<c:string,d:bigint>",
+        ),
+        (r#"{"\ud83d":1,"b":1}"#, "\u{fffd} bigint, b bigint"),
+        (r#"{"a":1e400,"b":-1E+999}{"c":true}"#, "a double, b double, c boolean"),
+    ] {
+        assert_eq!(first(&[record]), columns, "{record}");
+    }
+    let inference = lenient();
+    assert_eq!(widened(&inference, "a bigint", &[r#"{"a":"\u0031"}"#]), None);
+    let long = format!(r#"{{"a":"{}"}}"#, "\\u0031".repeat(30));
+    assert_eq!(widened(&inference, "a bigint", &[&long]).as_deref(), Some("a string"));
+}
+
+#[test]
 fn many_distinct_members_are_a_map() {
     let object = |range: std::ops::Range<usize>, value: &str| {
         let members: Vec<String> = range.map(|n| format!("\"user-{n}\":{value}")).collect();
@@ -201,7 +220,10 @@ fn columns_depth_and_names_are_bounded() {
     let deepest = format!("a {}bigint{}, b bigint", "array<".repeat(32), ">".repeat(32));
     assert_eq!(first(&[&nested(32)]), deepest);
     assert_eq!(first(&[&nested(33)]), "b bigint");
-    assert_eq!(first(&[&nested(100_000)]), "b bigint");
+    assert_eq!(first(&[&nested(127)]), "b bigint");
+    for depth in [128, 100_000] {
+        assert!(inference.observe(nested(depth).as_bytes()).is_none(), "no reader takes it");
+    }
 
     let long = format!("{{\"{}\":1,\"{}\":2}}", "x".repeat(256), "ü".repeat(255));
     assert_eq!(first(&[&long]), format!("{} bigint", "ü".repeat(255)));
