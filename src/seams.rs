@@ -204,6 +204,13 @@ pub trait Transform: Send + Sync {
     }
 }
 
+/// Who hears of the attempts of a transform that calls somebody else: without it a function that
+/// may not be called would hold a stream in silence.
+pub trait Observer: Send + Sync {
+    fn attempt_failed(&self, fault: &Fault, attempts: u32, wait: Duration);
+    fn attempt_succeeded(&self);
+}
+
 /// How records are gathered for a transform that calls somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remote {

@@ -120,7 +120,7 @@ impl Preview {
         let table = outlet.processing.table(&env).map_err(|error| error.to_string())?;
         Ok(Self {
             stream: stream.to_owned(),
-            chain: outlet.processing.chain(context)?,
+            chain: outlet.processing.chain(context, None)?,
             naming: build::naming(outlet)?,
             columnar: outlet.processing.columnar(table, scratch.to_owned(), &env)?,
             env,

@@ -16,7 +16,7 @@ use crate::{
     env::Env,
     limits,
     net::{aws::Access, glue::CachedTable, http::UrlError},
-    seams::Transform,
+    seams::{Observer, Transform},
     sinks::s3,
     transform::{
         Chain,
@@ -119,10 +119,14 @@ impl Processing {
     }
 
     /// The transforms in their order, and behind them what finds out about a record's time.
-    pub fn chain(&self, stream: StreamContext) -> Result<Chain, String> {
+    pub fn chain(
+        &self,
+        stream: StreamContext,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Chain, String> {
         let mut transforms: Vec<Arc<dyn Transform>> = Vec::new();
         for spec in &self.transforms {
-            transforms.extend(self.transform(spec, &stream)?);
+            transforms.extend(self.transform(spec, &stream, observer.as_ref())?);
         }
         if let Some(options) = &self.event_time {
             transforms.push(Arc::new(EventTime::new(options).map_err(text)?));
@@ -134,6 +138,7 @@ impl Processing {
         &self,
         spec: &TransformSpec,
         stream: &StreamContext,
+        observer: Option<&Arc<dyn Observer>>,
     ) -> Result<Option<Arc<dyn Transform>>, String> {
         Ok(Some(match spec {
             TransformSpec::Decompression(spec) => Arc::new(Decompression::new(&spec.options())),
@@ -145,7 +150,12 @@ impl Processing {
             }
             TransformSpec::Lambda(options) => {
                 let access = self.access.clone();
-                Arc::new(Lambda::new(options.clone(), stream.clone(), access).map_err(text)?)
+                let lambda = Lambda::new(options.clone(), stream.clone(), access);
+                let lambda = lambda.map_err(text)?;
+                Arc::new(match observer {
+                    Some(observer) => lambda.observed(observer.clone()),
+                    None => lambda,
+                })
             }
             TransformSpec::MetadataExtraction(spec) => {
                 Arc::new(jq::Extraction::new(spec.query()).map_err(text)?)

@@ -28,7 +28,7 @@ use crate::{
         StreamSpec,
         firehose::{Hose, Origin},
     },
-    delivery::{self, Destination, ErrorMembers, Signals, Status},
+    delivery::{self, Destination, ErrorMembers, Reporter, Signals, Status},
     encode::Format,
     limits,
     partition::KeyNaming,
@@ -352,13 +352,20 @@ impl Stream {
     }
 
     async fn start_outlet(&self, outlet: Outlet) -> Result<Running, DaemonError> {
-        let made = self.make(&outlet).await.map_err(|reason| self.failed(reason))?;
         let metrics = self.shared.metrics.destination(outlet.kind, &self.name, &outlet.name);
         let status = {
             let mut known = self.known.lock();
             let fresh = || Known { status: Status::default(), metrics: metrics.clone() };
             known.entry(outlet.name.clone()).or_insert_with(fresh).status.clone()
         };
+        let reporter = Reporter {
+            stream: self.name.clone(),
+            name: outlet.name.clone(),
+            status: status.clone(),
+            metrics: metrics.clone(),
+            env: self.shared.env.clone(),
+        };
+        let made = self.make(&outlet, reporter).await.map_err(|reason| self.failed(reason))?;
         let destination = Arc::new(Destination {
             stream: self.name.clone(),
             name: outlet.name.clone(),
@@ -399,7 +406,7 @@ impl Stream {
     }
 
     /// The parts of a way out.
-    async fn make(&self, outlet: &Outlet) -> Result<Made, String> {
+    async fn make(&self, outlet: &Outlet, reporter: Reporter) -> Result<Made, String> {
         let env = &self.shared.env;
         let stream = {
             let settings = self.settings.lock();
@@ -411,7 +418,7 @@ impl Stream {
         Ok(Made {
             naming: build::naming(outlet)?,
             error_members: outlet.processing.error_members(&stream),
-            transforms: outlet.processing.chain(stream)?,
+            transforms: outlet.processing.chain(stream, Some(Arc::new(reporter)))?,
             format: outlet.processing.format(outlet.compression, table, folder, env)?,
             sink: build::sink(outlet, registered, env).await?,
         })

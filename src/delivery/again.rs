@@ -113,10 +113,14 @@ async fn fates(
 ) -> Result<Vec<Found>, DeliveryError> {
     let arrival_ms = record.arrival_ms;
     let is_whole = wanted.iter().all(|(leaf, failure)| leaf.of == 1 && failure.is_some());
+    let fails = wanted.iter().all(|(_, failure)| failure.is_some());
     let mut leaves = Vec::new();
     if !is_whole {
+        // What fails is wanted as it was before anybody was called, and nobody is called for it.
+        let most = segments.iter().position(|segment| segment.waits).filter(|_| fails);
+        let most = most.unwrap_or(segments.len());
         let records = vec![record.clone()];
-        let routed = transform(destination.clone(), segments.clone(), records).await?;
+        let routed = transform(destination.clone(), segments.clone(), most, records).await?;
         leaves = routed.into_iter().next().map(|routed| routed.leaves).unwrap_or_default();
     }
     let of = leaves.len() as u32;

@@ -204,7 +204,9 @@ impl Run {
         while self.intake.jobs.len() < calls(self.remote)
             && let Some(Gathered { records, since, end, .. }) = self.intake.queued.pop_front()
         {
-            let task = transform(self.destination.clone(), self.segments.clone(), records);
+            let segments = self.segments.clone();
+            let most = segments.len();
+            let task = transform(self.destination.clone(), segments, most, records);
             let since = since.unwrap_or_default();
             self.intake.jobs.push_back(Job { end, since, task: tokio::spawn(task) });
         }
@@ -367,16 +369,17 @@ impl Run {
     }
 }
 
-/// Takes records through the whole chain, and finds their routes.
+/// Takes records through the first segments of the chain (`most` of them), and finds their routes.
 pub(super) async fn transform(
     destination: Arc<Destination>,
     segments: Arc<Vec<Segment>>,
+    most: usize,
     records: Vec<Record>,
 ) -> Result<Vec<Routed>, MissingVerdict> {
     let heads: Vec<(u64, i64)> =
         records.iter().map(|record| (record.position.sequence, record.arrival_ms)).collect();
     let mut under_way = UnderWay::new(records);
-    for at in 0..segments.len() {
+    for at in 0..most {
         if segments[at].waits {
             under_way = segments[at].apply(under_way).await?;
             continue;

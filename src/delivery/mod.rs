@@ -39,7 +39,7 @@ use crate::{
     partition::KeyNaming,
     record::Route,
     retry::Policy,
-    seams::Journal,
+    seams::{Journal, Observer},
     sinks::layers::Attempts,
     telemetry::{Counter, DestinationMetrics},
     transform::Chain,
@@ -160,6 +160,37 @@ impl Destination {
     }
 
     fn attempt_failed(&self, fault: &Fault, attempts: u32, wait: Duration) {
+        self.reporter().attempt_failed(fault, attempts, wait);
+    }
+
+    fn attempt_succeeded(&self) {
+        self.metrics.success.inc();
+        self.reporter().attempt_succeeded();
+    }
+
+    fn reporter(&self) -> Reporter {
+        Reporter {
+            stream: self.stream.clone(),
+            name: self.name.clone(),
+            status: self.status.clone(),
+            metrics: self.metrics.clone(),
+            env: self.env.clone(),
+        }
+    }
+}
+
+/// Tells health, metrics and the log how attempts at a destination end, and at the functions on
+/// the way to it.
+pub struct Reporter {
+    pub stream: String,
+    pub name: String,
+    pub status: Status,
+    pub metrics: DestinationMetrics,
+    pub env: Env,
+}
+
+impl Observer for Reporter {
+    fn attempt_failed(&self, fault: &Fault, attempts: u32, wait: Duration) {
         let Cause { code, message } = fault.cause();
         self.metrics.error(code);
         let held = matches!(fault, Fault::Halt { .. });
@@ -199,7 +230,6 @@ impl Destination {
     }
 
     fn attempt_succeeded(&self) {
-        self.metrics.success.inc();
         self.metrics.held.set(0);
         if self.status.succeeded() {
             tracing::info!(stream = self.stream, destination = self.name, "destination goes on");

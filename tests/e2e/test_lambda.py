@@ -321,3 +321,55 @@ def test_a_handler_in_the_real_runtime(daemon, api, tmp_path):
         }
     finally:
         runtime.close()
+
+
+DENIED = refusal(403, "AccessDeniedException", "not authorized: lambda:InvokeFunction")
+
+
+def test_health_tells_of_a_function_that_may_not_be_called(started, api):
+    api.answer = lambda _: DENIED
+    d = started()
+    outputs.put(d, b"one")
+    harness.wait_for(lambda: api.count() >= 2, "it is asked again")
+
+    def problems():
+        return json.loads(d.get("/health/ready")[1])["problems"]
+
+    harness.wait_for(lambda: any("held" in one for one in problems()), "it tells")
+    assert d.metrics()["standpipe_held", {"stream": "s", "destination": "s3"}] == 1
+
+
+@pytest.fixture
+def with_unfit_leaf(daemon, api, tmp_path):
+    """A stream whose function has answered; the second half of each record fits no column."""
+    one = {
+        **harness.local(
+            tmp_path / "bucket",
+            prefix="k=!{partitionKeyFromQuery:k}/",
+            error_output_prefix=outputs.ERRORS,
+            dynamic_partitioning={},
+            format_conversion={"schema": {"ddl": "n bigint"}},
+        ),
+        "transforms": [
+            {"record_deaggregation": "json"},
+            {"lambda": {"function": ARN, "buffer_interval": "0s"}},
+            {"metadata_extraction": "{k}"},
+        ],
+    }
+    aws = {"lambda_endpoint": api.url, **harness.outgoing()}
+    d = daemon({"s": {"destinations": [one]}}, aws=aws, shutdown_timeout="200ms")
+    outputs.put(d, *[b'{"k":1,"n":1}{"k":2,"n":"much"}'] * 10)
+    harness.wait_for(lambda: len(api.sent()) == 20, "the function is called")
+    return d
+
+
+def test_what_fits_no_column_is_not_sent_to_the_function_again(with_unfit_leaf, api):
+    outputs.settled(with_unfit_leaf, "s", 10)
+    assert len(api.sent()) == 20
+
+
+def test_a_held_function_keeps_no_daemon_from_stopping(with_unfit_leaf, api):
+    api.answer = lambda _: DENIED
+    outputs.put(with_unfit_leaf, b'{"k":1,"n":1}')
+    harness.wait_for(lambda: api.count() >= 2, "the function is called again")
+    with_unfit_leaf.terminate(timeout=15)

@@ -29,7 +29,10 @@ pub use options::{LambdaError, OnUnavailable, Options};
 use std::{
     iter,
     ops::Range,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -56,7 +59,7 @@ use crate::{
     },
     record::Record,
     retry::{Ended, Policy, until_done},
-    seams::{Remote, Transform, Verdict},
+    seams::{Observer, Remote, Transform, Verdict},
 };
 
 /// The stream as a function's event names it.
@@ -79,6 +82,7 @@ pub struct Lambda {
     backoff: Policy,
     /// One permit per call under way, all calls of `apply` together.
     calls: Semaphore,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// Where events go.
@@ -122,7 +126,13 @@ impl Lambda {
             on_unavailable: options.on_unavailable,
             backoff: Policy::forever(limits::LAMBDA_BACKOFF_INITIAL, limits::LAMBDA_BACKOFF_MAX),
             calls: Semaphore::new(concurrency),
+            observer: None,
         })
+    }
+
+    /// The same, and `observer` hears of every attempt.
+    pub fn observed(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// The verdicts of one call's records; several calls if it turns out to be too large.
@@ -166,6 +176,9 @@ impl Lambda {
         let warn = |fault: &Fault, attempt: u32, wait: Duration| {
             let Cause { code, message } = fault.cause();
             let wait_ms = wait.as_millis() as u64;
+            if let Some(observer) = &self.observer {
+                observer.attempt_failed(fault, attempt, wait);
+            }
             tracing::warn!(%code, %message, attempt, wait_ms, "a call of a function failed");
         };
         // Dropping the future is what ends a call.
@@ -181,6 +194,9 @@ impl Lambda {
             }
         })
         .await;
+        if let (Ok(_), Some(observer)) = (&ended, &self.observer) {
+            observer.attempt_succeeded();
+        }
         match ended {
             Ok(outcome) => Ok(outcome),
             Err(Ended::GaveUp { fault, attempts }) => {
