@@ -52,7 +52,7 @@ pub struct Processing {
 
 impl Default for Processing {
     fn default() -> Self {
-        let access = Access { region: String::new(), keys: None, role: None };
+        let access = Access { region: String::new(), keys: None, role: None, sts_endpoint: None };
         Self {
             transforms: Vec::new(),
             event_time: None,

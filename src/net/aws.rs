@@ -45,8 +45,6 @@ pub struct StaticKeys {
 pub struct Role {
     pub arn: String,
     pub external_id: Option<String>,
-    /// URL of the STS to ask; the region's own if absent.
-    pub sts_endpoint: Option<String>,
 }
 
 /// As whom to speak to AWS, and where.
@@ -57,18 +55,22 @@ pub struct Access {
     /// instance.
     pub keys: Option<StaticKeys>,
     pub role: Option<Role>,
+    /// URL of the STS that is asked for the role's credentials, whichever role it is; the region's
+    /// own if absent.
+    pub sts_endpoint: Option<String>,
 }
 
 impl Access {
     /// The same in another region and as another role, where these are given. The role is assumed
-    /// at the same STS; the external id belongs to the old role alone.
+    /// at the same STS; the external id belongs to its role alone.
     pub fn redirected(mut self, region: Option<&str>, role_arn: Option<&str>) -> Self {
         if let Some(region) = region {
             self.region = region.to_owned();
         }
-        if let Some(arn) = role_arn {
-            let sts_endpoint = self.role.take().and_then(|role| role.sts_endpoint);
-            self.role = Some(Role { arn: arn.to_owned(), external_id: None, sts_endpoint });
+        if let Some(arn) = role_arn
+            && self.role.as_ref().is_none_or(|role| role.arn != arn)
+        {
+            self.role = Some(Role { arn: arn.to_owned(), external_id: None });
         }
         self
     }
@@ -76,31 +78,37 @@ impl Access {
 
 /// A client configuration for this access: shared connections, lazy credentials, retries off.
 pub async fn config(access: &Access) -> SdkConfig {
-    match (&access.keys, &access.role) {
-        (None, role) => shared(&access.region, role.as_ref()).await,
-        (Some(keys), None) => with_keys(&load(&access.region).await, keys),
-        (Some(keys), Some(role)) => {
-            assuming(&with_keys(&load(&access.region).await, keys), role).await
-        }
+    let Some(keys) = &access.keys else { return shared(access).await };
+    let config = with_keys(&load(&access.region).await, keys);
+    match &access.role {
+        None => config,
+        Some(role) => assuming(&config, role, access.sts_endpoint.as_deref()).await,
     }
 }
 
-type SharedKey = (Id, String, Option<Role>);
+/// What credentials that come from the machine are shared by: runtime, region, role, and the STS
+/// that gives the role.
+pub(super) type SharedKey = (Id, String, Option<Role>, Option<String>);
 
-/// Configurations whose credentials come from the machine, by region and role. They are kept per
-/// runtime, as their connections are.
+pub(super) fn shared_key(access: &Access) -> SharedKey {
+    let Access { region, keys: _, role, sts_endpoint } = access;
+    (Handle::current().id(), region.clone(), role.clone(), sts_endpoint.clone())
+}
+
+/// Configurations whose credentials come from the machine. They are kept per runtime, as their
+/// connections are.
 static SHARED: LazyLock<tokio::sync::Mutex<HashMap<SharedKey, SdkConfig>>> =
     LazyLock::new(tokio::sync::Mutex::default);
 
-async fn shared(region: &str, role: Option<&Role>) -> SdkConfig {
-    let key = (Handle::current().id(), region.to_owned(), role.cloned());
+async fn shared(access: &Access) -> SdkConfig {
+    let key = shared_key(access);
     let mut known = SHARED.lock().await;
     if let Some(config) = known.get(&key) {
         return config.clone();
     }
-    let mut config = load(region).await;
-    if let Some(role) = role {
-        config = assuming(&config, role).await;
+    let mut config = load(&access.region).await;
+    if let Some(role) = &access.role {
+        config = assuming(&config, role, access.sts_endpoint.as_deref()).await;
     }
     if known.len() >= limits::AWS_IDENTITIES_SHARED {
         known.clear();
@@ -139,11 +147,9 @@ fn with_keys(config: &SdkConfig, keys: &StaticKeys) -> SdkConfig {
 }
 
 /// The same configuration acting as `role`; its credentials are renewed before they expire.
-async fn assuming(config: &SdkConfig, role: &Role) -> SdkConfig {
+async fn assuming(config: &SdkConfig, role: &Role, sts_endpoint: Option<&str>) -> SdkConfig {
     let mut sts = config.clone().into_builder();
-    sts.set_endpoint_url(
-        role.sts_endpoint.clone().or_else(|| config.endpoint_url().map(Into::into)),
-    );
+    sts.set_endpoint_url(sts_endpoint.or(config.endpoint_url()).map(Into::into));
     let mut provider =
         AssumeRoleProvider::builder(&role.arn).session_name(SESSION_NAME).configure(&sts.build());
     if let Some(external_id) = &role.external_id {
@@ -228,16 +234,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn another_role_is_assumed_at_the_same_sts_and_without_the_external_id() {
+        let role = |arn: &str, external_id: Option<&str>| {
+            Some(Role { arn: arn.into(), external_id: external_id.map(Into::into) })
+        };
+        let plain = Access {
+            region: "eu-west-1".into(),
+            keys: None,
+            role: None,
+            sts_endpoint: Some("http://sts".into()),
+        };
+        let other = plain.clone().redirected(Some("eu-north-1"), Some("arn:b"));
+        assert_eq!(other.region, "eu-north-1");
+        assert_eq!((&other.role, &other.sts_endpoint), (&role("arn:b", None), &plain.sts_endpoint));
+
+        let access = Access { role: role("arn:a", Some("id")), ..plain };
+        assert_eq!(access.clone().redirected(None, None), access);
+        assert_eq!(access.clone().redirected(None, Some("arn:a")), access);
+        let other = access.clone().redirected(None, Some("arn:b"));
+        assert_eq!(other, Access { role: role("arn:b", None), ..access });
+    }
+
     #[tokio::test]
     async fn the_sdk_never_retries_by_itself() {
-        let role = Role {
-            arn: "arn:aws:iam::123456789012:role/firehose".into(),
-            external_id: None,
-            sts_endpoint: None,
-        };
+        let role =
+            Role { arn: "arn:aws:iam::123456789012:role/firehose".into(), external_id: None };
         for keys in [None, Some(keys())] {
             for role in [None, Some(role.clone())] {
-                let access = Access { region: "eu-west-1".into(), keys: keys.clone(), role };
+                let access = Access {
+                    region: "eu-west-1".into(),
+                    keys: keys.clone(),
+                    role,
+                    sts_endpoint: None,
+                };
                 let config = config(&access).await;
                 assert_eq!(config.retry_config().unwrap().max_attempts(), 1);
                 assert_eq!(config.region().unwrap().as_ref(), "eu-west-1");

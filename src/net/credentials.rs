@@ -11,13 +11,10 @@ use aws_credential_types::{
     provider::{ProvideCredentials, SharedCredentialsProvider},
 };
 use aws_types::SdkConfig;
-use tokio::{
-    runtime::{Handle, Id},
-    sync::Mutex,
-};
+use tokio::sync::Mutex;
 
 use super::{
-    aws::{self, Access, Role},
+    aws::{self, Access, SharedKey},
     http::SendError,
 };
 use crate::limits;
@@ -45,18 +42,16 @@ struct Kept {
     expires_ms: Option<i64>,
 }
 
-type Key = (Id, String, Option<Role>);
-
-/// Wallets whose credentials come from the machine, by runtime, region and role: a thousand
-/// clients with the same role ask STS once an hour together.
-static SHARED: LazyLock<Mutex<HashMap<Key, Arc<Wallet>>>> = LazyLock::new(Mutex::default);
+/// Wallets whose credentials come from the machine: a thousand clients with the same role ask STS
+/// once an hour together.
+static SHARED: LazyLock<Mutex<HashMap<SharedKey, Arc<Wallet>>>> = LazyLock::new(Mutex::default);
 
 /// The wallet for this access. Asks nobody yet.
 pub(super) async fn wallet(access: &Access) -> Arc<Wallet> {
     if access.keys.is_some() {
         return Arc::new(Wallet::new(&aws::config(access).await, access.role.is_some()));
     }
-    let key = (Handle::current().id(), access.region.clone(), access.role.clone());
+    let key = aws::shared_key(access);
     let mut shared = SHARED.lock().await;
     if let Some(wallet) = shared.get(&key) {
         return wallet.clone();

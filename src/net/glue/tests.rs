@@ -23,6 +23,7 @@ pub(crate) fn access() -> Access {
             session_token: None,
         }),
         role: None,
+        sts_endpoint: None,
     }
 }
 

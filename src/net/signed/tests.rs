@@ -24,6 +24,7 @@ fn access(secret: &str) -> Access {
             session_token: None,
         }),
         role: None,
+        sts_endpoint: None,
     }
 }
 

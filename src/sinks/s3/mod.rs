@@ -126,11 +126,11 @@ pub fn access(options: &Options) -> Access {
             secret_access_key: keys.secret_access_key.clone(),
             session_token: keys.session_token.clone(),
         }),
-        role: options.role_arn.as_ref().map(|arn| Role {
-            arn: arn.clone(),
-            external_id: options.external_id.clone(),
-            sts_endpoint: options.sts_endpoint.clone(),
-        }),
+        role: options
+            .role_arn
+            .as_ref()
+            .map(|arn| Role { arn: arn.clone(), external_id: options.external_id.clone() }),
+        sts_endpoint: options.sts_endpoint.clone(),
     }
 }
 

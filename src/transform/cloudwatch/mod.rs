@@ -121,6 +121,11 @@ impl Transform for CloudWatchLogs {
         "cloudwatch_logs"
     }
 
+    /// What surrounds the events is repeated for each of them.
+    fn expands(&self) -> bool {
+        matches!(*self.mode, Mode::Objects(_))
+    }
+
     async fn apply(&self, records: &[Record]) -> Vec<Verdict> {
         let mut output = Output::new(limits::UNPACKED_BYTES_MAX);
         let mut arena = Arena::default();

@@ -311,3 +311,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_metadata_makes_large_records_of_small_ones() {
+    let expands = |data_message_extraction, metadata: &[Member]| {
+        let options = Options { data_message_extraction, metadata: metadata.to_vec() };
+        CloudWatchLogs::new(&options).expands()
+    };
+    assert!(!expands(false, &[]));
+    assert!(!expands(true, &[]));
+    assert!(expands(true, &[Member::LogGroup]));
+    assert!(expands(false, &[Member::Id]));
+}

@@ -81,23 +81,55 @@ pub(super) struct Room {
     stack_bytes: usize,
 }
 
+/// The stacks that are tried one after the other, and how much of each evaluating may use: where
+/// the address space for the first is not to be had, a small one often is.
+const STACKS: [(usize, usize); 2] = [
+    (limits::JQ_STACK_BYTES, limits::JQ_STACK_OF_TERMS_BYTES),
+    (limits::JQ_STACK_BYTES / 16, limits::JQ_STACK_OF_TERMS_BYTES / 16),
+];
+/// What evaluating may use of a stack that belongs to somebody else.
+const BORROWED_STACK_BYTES: usize = limits::JQ_STACK_OF_TERMS_BYTES / 32;
+
 /// Runs the work on a stack of [`limits::JQ_STACK_BYTES`], and waits for it. Memory is taken only
 /// for what is used of it. Beyond what evaluating terms may use, it is for what recurses without
-/// evaluating any: letting go of, comparing and printing nested values. Where there is no thread
-/// to be had, the work runs here, with less.
+/// evaluating any: letting go of, comparing and printing nested values. Where there is no such
+/// stack to be had, the work runs on a smaller one, and without any thread here, with less.
 pub(super) fn with_room<T: Send>(work: impl FnOnce(Room) -> T + Send) -> T {
+    on_first_of(&STACKS, work)
+}
+
+fn on_first_of<T: Send>(stacks: &[(usize, usize)], work: impl FnOnce(Room) -> T + Send) -> T {
     let work = std::sync::Mutex::new(Some(work));
-    let run = |stack_bytes: usize| {
+    let run = &|stack_bytes: usize| {
         let room = Room { stack_bytes };
         let work = work.lock().expect("nothing runs under the lock").take();
         work.expect("it is run once")(room)
     };
     std::thread::scope(|scope| {
-        let run_large = || run(limits::JQ_STACK_OF_TERMS_BYTES);
-        let builder = std::thread::Builder::new().name("jq".to_owned());
-        match builder.stack_size(limits::JQ_STACK_BYTES).spawn_scoped(scope, run_large) {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)),
-            Err(_) => run(limits::JQ_STACK_OF_TERMS_BYTES / 32),
+        for &(bytes, of_terms) in stacks {
+            let builder = std::thread::Builder::new().name("jq".to_owned()).stack_size(bytes);
+            if let Ok(thread) = builder.spawn_scoped(scope, move || run(of_terms)) {
+                return thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+            }
         }
+        run(BORROWED_STACK_BYTES)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than there are addresses.
+    const TOO_LARGE: (usize, usize) = (1 << 60, 1);
+
+    #[test]
+    fn without_a_large_stack_a_small_one_serves_and_then_the_callers() {
+        let place = |room: Room| (room.stack_bytes, std::thread::current().id());
+        let here = std::thread::current().id();
+        let (bytes, thread) = on_first_of(&[TOO_LARGE, STACKS[1]], place);
+        assert_eq!(bytes, 1 << 20);
+        assert_ne!(thread, here);
+        assert_eq!(on_first_of(&[TOO_LARGE, TOO_LARGE], place), (BORROWED_STACK_BYTES, here));
+    }
 }

@@ -68,6 +68,11 @@ impl Transform for Map {
         "map"
     }
 
+    /// A filter can make thousands of records of one, each as large as it likes.
+    fn expands(&self) -> bool {
+        true
+    }
+
     async fn apply(&self, records: &[Record]) -> Vec<Verdict> {
         with_room(|room| {
             let verdict = |record: &Record| match self.0.run(&record.data, room, texts) {

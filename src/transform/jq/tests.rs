@@ -201,6 +201,7 @@ fn mistakes_say_what_and_where() {
         ("env", "jq: there is no filter env at line 1, column 1 (byte 0)"),
         ("$ENV.HOME", "jq: there is no variable $ENV at line 1, column 1 (byte 0)"),
         ("input", "jq: there is no filter input"),
+        (".t < now", "jq: there is no filter now at line 1, column 6 (byte 5)"),
         ("import \"a\" as a; .", "jq: expected"),
         ("break $x", "jq: there is no label $x"),
     ] {

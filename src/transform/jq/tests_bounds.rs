@@ -4,7 +4,10 @@ use super::{
     Extraction, Filter, Map, compile,
     tests::{apply, record},
 };
-use crate::{limits, seams::Verdict};
+use crate::{
+    limits,
+    seams::{Transform, Verdict},
+};
 
 /// The message with which a map of the record fails.
 fn failure(filter: &str, text: &str) -> String {
@@ -152,4 +155,11 @@ fn a_long_number_is_no_trouble() {
     let exponent = format!("1e{digits}");
     let verdicts = apply(&Map::new(". > 1").unwrap(), &[&exponent]);
     assert!(matches!(&verdicts[0], Verdict::Emit(piece) if piece.data == "true"));
+}
+
+#[test]
+fn only_a_map_makes_large_records_of_small_ones() {
+    assert!(Map::new(".").unwrap().expands());
+    assert!(!Filter::new(".").unwrap().expands());
+    assert!(!Extraction::new("{a}").unwrap().expands());
 }

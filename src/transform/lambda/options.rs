@@ -1,5 +1,7 @@
 //! Which function is called, and how.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ use crate::{
 };
 
 /// The function to call: on AWS Lambda by `function`, or anywhere by `url`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// ARN of the function, with or without a version or an alias; a name alone where `endpoint`
@@ -48,6 +50,45 @@ pub struct Options {
     /// What becomes of records while the function cannot be called at all.
     #[serde(default)]
     pub on_unavailable: OnUnavailable,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            function,
+            url,
+            number_of_retries,
+            buffer_size,
+            buffer_interval,
+            concurrency,
+            timeout,
+            role_arn,
+            endpoint,
+            region,
+            on_unavailable,
+        } = self;
+        f.debug_struct("Options")
+            .field("function", function)
+            .field("url", &url.as_deref().map(without_secrets))
+            .field("number_of_retries", number_of_retries)
+            .field("buffer_size", buffer_size)
+            .field("buffer_interval", buffer_interval)
+            .field("concurrency", concurrency)
+            .field("timeout", timeout)
+            .field("role_arn", role_arn)
+            .field("endpoint", &endpoint.as_deref().map(without_secrets))
+            .field("region", region)
+            .field("on_unavailable", on_unavailable)
+            .finish()
+    }
+}
+
+/// What of a URL may be shown: neither name and password nor a query, which often holds a key.
+fn without_secrets(url: &str) -> String {
+    match parse_url(url) {
+        Ok(url) => format!("{}{}", url.origin().ascii_serialization(), url.path()),
+        Err(_) => "(no URL)".to_owned(),
+    }
 }
 
 /// What becomes of records while the function cannot be called for a reason that is not theirs: no
@@ -164,6 +205,16 @@ mod tests {
 
     fn options(json: serde_json::Value) -> Options {
         serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_secret_in_a_url_is_not_shown() {
+        for url in ["https://joe:hush@host:8443/path?code=hush", "joe:hush@host"] {
+            let shown = format!("{:?}", options(serde_json::json!({"url": url})));
+            assert!(!shown.contains("hush") && !shown.contains("joe"), "{shown}");
+        }
+        let shown = without_secrets("https://joe:hush@host:8443/path?code=hush");
+        assert_eq!(shown, "https://host:8443/path");
     }
 
     #[test]

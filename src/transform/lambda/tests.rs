@@ -31,6 +31,7 @@ fn access(secret: &str) -> Access {
             session_token: None,
         }),
         role: None,
+        sts_endpoint: None,
     }
 }
 
