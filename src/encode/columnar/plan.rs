@@ -48,6 +48,7 @@ pub(super) struct Pass {
     pub(super) unfit: Vec<(u64, Failure)>,
     pub(super) unknown: BTreeMap<String, u64>,
     pub(super) unknown_values: u64,
+    pub(super) rounded_values: u64,
 }
 
 impl Plan {
@@ -130,7 +131,7 @@ impl Plan {
             unfit.push((index, read.err().unwrap_or_else(|| failure.clone())));
             Ok(true)
         })?;
-        Ok(Pass { body: Vec::new(), unfit, unknown: BTreeMap::new(), unknown_values: 0 })
+        Ok(Pass { body: Vec::new(), unfit, unknown: BTreeMap::new(), unknown_values: 0, rounded_values: 0 })
     }
 }
 
@@ -184,6 +185,7 @@ impl Run<'_> {
             unfit: self.unfit,
             unknown: self.reader.unknown(),
             unknown_values: self.reader.unknown_values(),
+            rounded_values: self.reader.rounded_values(),
         })
     }
 }

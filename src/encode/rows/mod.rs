@@ -54,6 +54,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(in crate::encode) use self::coerce::is_exact_as_double;
 use self::{
     columns::{Data, Fields, Node},
     input::Input,
@@ -262,6 +263,11 @@ impl RowReader {
         self.cx.unknown_values
     }
 
+    /// How many integers a column of doubles rounded, and how many numbers it took for infinite.
+    pub fn rounded_values(&self) -> u64 {
+        self.cx.rounded_values
+    }
+
     /// How many members that are no column are not counted by [`Self::unknown`], for there were
     /// too many names, or too long ones.
     pub fn unknown_beyond(&self) -> u64 {
@@ -281,7 +287,7 @@ fn context(options: &Deserializer) -> Result<Context, OptionsError> {
                 .map_err(|reason| OptionsError::TimestampFormat { format: format.clone(), reason })
         })
         .collect::<Result<_, _>>()?;
-    Ok(Context { strict, fold, formats, scratch: Vec::new(), budget: 0, unknown_values: 0 })
+    Ok(Context { strict, fold, formats, scratch: Vec::new(), budget: 0, unknown_values: 0, rounded_values: 0 })
 }
 
 fn with_rest(schema: &Schema) -> Schema {
