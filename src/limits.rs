@@ -167,8 +167,11 @@ pub const ROWS_KEY_BYTES_REMEMBERED: usize = 512;
 /// a record's text may grow by half when its case is folded.
 pub const ROWS_INPUT_BYTES_MAX: usize = GIB as usize;
 /// Values that a small record may unfold into (a struct in a list takes all its fields, however
-/// short it is written), and the factor from which on a large one's size decides.
-pub const ROWS_VALUES_MIN: usize = 1 << 20;
+/// short it is written): at least this, more in tables of many columns and fields, but never more
+/// than the maximum; and the factor from which on a large one's size decides.
+pub const ROWS_VALUES_MIN: usize = 1 << 16;
+pub const ROWS_VALUES_PER_NODE: usize = 128;
+pub const ROWS_VALUES_MIN_MAX: usize = 1 << 20;
 pub const ROWS_VALUES_PER_BYTE: usize = 4;
 /// Deepest nesting of a column's type.
 pub const ROWS_TYPE_DEPTH_MAX: usize = 64;

@@ -56,7 +56,8 @@ struct State {
     /// nothing in them but nulls. They may get a type yet, but not every batch needs reading twice
     /// for them.
     idle: HashSet<String>,
-    /// The same of values that fit no column however it is widened.
+    /// The same of values that fit no column however it is widened, or are rounded in one whose type
+    /// is given.
     has_stubborn_values: bool,
 }
 
@@ -145,7 +146,7 @@ impl Inferred {
     /// Remembers the members that still have no column.
     fn noted(&self, pass: Pass) -> Pass {
         let mut state = self.state.lock();
-        state.has_stubborn_values |= has_misfits(&pass.unfit);
+        state.has_stubborn_values |= has_misfits(&pass.unfit) || pass.rounded_values > 0;
         for name in pass.unknown.keys() {
             if state.idle.len() >= limits::UNKNOWN_NAMES_LOGGED {
                 break;
@@ -203,7 +204,8 @@ struct News<'a> {
 impl News<'_> {
     /// Whether the rest of the batch need not be read before it is observed.
     fn are_in_reader(&self, reader: &RowReader, unfit: &[(u64, Failure)]) -> bool {
-        let has_new_misfits = !self.has_stubborn_values && has_misfits(unfit);
+        let has_new_misfits =
+            !self.has_stubborn_values && (has_misfits(unfit) || reader.rounded_values() > 0);
         let has_values = !self.is_full && reader.unknown_values() > 0;
         let has_new_names = || has_values && self.has_new_names(&reader.unknown());
         self.evolves && (has_new_misfits || has_new_names())
@@ -212,7 +214,10 @@ impl News<'_> {
     /// Whether the batch should be observed although it has been read.
     fn may_be_in(&self, pass: &Pass) -> bool {
         let has_unknown = pass.unknown_values > 0;
-        self.evolves && (has_misfits(&pass.unfit) || (has_unknown && !self.is_full))
+        self.evolves
+            && (has_misfits(&pass.unfit)
+                || pass.rounded_values > 0
+                || (has_unknown && !self.is_full))
     }
 
     fn has_new_names(&self, unknown: &BTreeMap<String, u64>) -> bool {

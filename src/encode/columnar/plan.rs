@@ -22,6 +22,10 @@ use crate::{
 /// Records between two questions for the memory that the rows take.
 const RECORDS_PER_LOOK: usize = 256;
 
+/// Bytes that a value takes in the rows, about: those of a number. Texts are counted by the bytes
+/// of their records.
+const VALUE_BYTES: usize = 8;
+
 /// Why a schema does not go with the options.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -48,6 +52,7 @@ pub(super) struct Pass {
     pub(super) unfit: Vec<(u64, Failure)>,
     pub(super) unknown: BTreeMap<String, u64>,
     pub(super) unknown_values: u64,
+    pub(super) rounded_values: u64,
 }
 
 impl Plan {
@@ -130,7 +135,13 @@ impl Plan {
             unfit.push((index, read.err().unwrap_or_else(|| failure.clone())));
             Ok(true)
         })?;
-        Ok(Pass { body: Vec::new(), unfit, unknown: BTreeMap::new(), unknown_values: 0 })
+        Ok(Pass {
+            body: Vec::new(),
+            unfit,
+            unknown: BTreeMap::new(),
+            unknown_values: 0,
+            rounded_values: 0,
+        })
     }
 }
 
@@ -156,6 +167,7 @@ impl Run<'_> {
             || record.len() > limits::COLUMNAR_BYTES / RECORDS_PER_LOOK;
         self.reader.rows() >= limits::COLUMNAR_ROWS
             || self.read_bytes >= limits::COLUMNAR_BYTES
+            || self.reader.values() >= limits::COLUMNAR_BYTES / VALUE_BYTES
             || (is_time_to_look && self.reader.bytes() >= limits::COLUMNAR_BYTES)
     }
 
@@ -184,6 +196,7 @@ impl Run<'_> {
             unfit: self.unfit,
             unknown: self.reader.unknown(),
             unknown_values: self.reader.unknown_values(),
+            rounded_values: self.reader.rounded_values(),
         })
     }
 }

@@ -79,6 +79,13 @@ struct OpenPage {
     bounds: Option<Bounds>,
 }
 
+impl OpenPage {
+    /// Bytes in memory. Levels count like values: lists of nulls consist of nothing else.
+    fn len_bytes(&self) -> usize {
+        self.definition.len() + self.repetition.len() + self.values.len_bytes()
+    }
+}
+
 #[derive(Default)]
 struct Totals {
     rows: u64,
@@ -128,7 +135,7 @@ impl PlainColumn {
         open.present += levels.present.len();
         let bounds = open.values.append(&levels, self.unit, decimal_bytes);
         Bounds::merge(&mut open.bounds, bounds);
-        if open.values.len_bytes() >= press.page_bytes || open.rows >= PAGE_ROWS {
+        if open.len_bytes() >= press.page_bytes || open.rows >= PAGE_ROWS {
             self.close_page(press)?;
         }
         Ok(())
@@ -142,9 +149,9 @@ impl PlainColumn {
         }
     }
 
-    /// Encoded bytes, those of the open page before they are compressed.
+    /// Encoded bytes, those of the open page as they lie in memory.
     pub fn bytes(&self) -> usize {
-        self.totals.compressed_bytes as usize + self.open.values.len_bytes()
+        self.totals.compressed_bytes as usize + self.open.len_bytes()
     }
 
     fn close_page(&mut self, press: &mut Press) -> Result<()> {

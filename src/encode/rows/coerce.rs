@@ -139,6 +139,32 @@ pub(super) fn double(scalar: Scalar<'_>, strict: bool) -> Result<f64, String> {
     float(scalar, strict)
 }
 
+/// Whether a double holds an integer as it is, and its neighbours as others.
+pub(in crate::encode) fn is_exact_as_double(value: i64) -> bool {
+    value.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS
+}
+
+/// Whether a double holds something else: an integer that it rounds, or an infinite number.
+#[inline]
+pub(super) fn is_changed_as_double(scalar: Scalar<'_>) -> bool {
+    /// Integers of so many digits are exact.
+    const DIGITS_SURE: usize = 15;
+    match scalar {
+        Scalar::Number(number) if number.float => number.is_beyond_double(),
+        Scalar::Number(Number { text, .. }) => {
+            text.len() > DIGITS_SURE && !text.parse().is_ok_and(is_exact_as_double)
+        }
+        Scalar::Text(text) => text.len() > DIGITS_SURE && is_rounded_text(text),
+        Scalar::Boolean(_) => false,
+    }
+}
+
+fn is_rounded_text(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    let value = || std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    digits.iter().all(u8::is_ascii_digit) && !value().is_some_and(is_exact_as_double)
+}
+
 /// A float or double from its text.
 pub(super) fn float<F: FromStr>(scalar: Scalar<'_>, strict: bool) -> Result<F, String> {
     let parsed = match scalar {

@@ -138,6 +138,16 @@ impl Node {
         );
     }
 
+    /// Columns that it consists of.
+    pub fn nodes(&self) -> usize {
+        1 + match &self.data {
+            Data::List { element, .. } => element.nodes(),
+            Data::Map { key, value, .. } => key.nodes() + value.nodes(),
+            Data::Struct(fields) => fields.nodes.iter().map(Node::nodes).sum(),
+            _ => 0,
+        }
+    }
+
     /// Bytes that the values take.
     pub fn bytes(&self) -> usize {
         let own = fixed!(&self.data, values => size_of_val(values.as_slice()),

@@ -250,6 +250,14 @@ impl<'a> Input<'a> {
 }
 
 impl Number<'_> {
+    /// A double takes it for infinite.
+    pub fn is_beyond_double(&self) -> bool {
+        /// Numbers of so many digits are within its range if no exponent moves them.
+        const DIGITS_SURE: u32 = 300;
+        (self.exponent || self.count > DIGITS_SURE)
+            && self.text.parse::<f64>().is_ok_and(f64::is_infinite)
+    }
+
     /// All its digits are in `digits` and no exponent moves them.
     #[inline]
     pub fn plain(&self) -> bool {

@@ -54,6 +54,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(in crate::encode) use self::coerce::is_exact_as_double;
 use self::{
     columns::{Data, Fields, Node},
     input::Input,
@@ -112,6 +113,10 @@ pub struct RowReader {
     /// Values of a row.
     width: usize,
     rows: usize,
+    /// Values that a record may unfold into, however short it is.
+    values_min: usize,
+    /// Values that the rows have unfolded into.
+    values: usize,
     /// Bytes of the records that the rows were read from.
     read_bytes: usize,
 }
@@ -135,6 +140,7 @@ impl RowReader {
                 Some(plan::rest())
             }
         };
+        let nodes = columns.nodes.iter().map(Node::nodes).sum::<usize>();
         let width = columns.nodes.iter().map(|node| node.width).sum::<usize>() + 1;
         Ok(Self {
             schema: Arc::new(arrow),
@@ -143,6 +149,10 @@ impl RowReader {
             rest_text: Vec::new(),
             cx: context(options)?,
             width,
+            values_min: nodes
+                .saturating_mul(limits::ROWS_VALUES_PER_NODE)
+                .clamp(limits::ROWS_VALUES_MIN, limits::ROWS_VALUES_MIN_MAX),
+            values: 0,
             rows: 0,
             read_bytes: 0,
         })
@@ -188,11 +198,13 @@ impl RowReader {
             return Err(Problem::malformed(record.len(), "The record is empty: unexpected end"));
         }
         let values = record.len().saturating_mul(limits::ROWS_VALUES_PER_BYTE);
-        self.cx.budget = values.max(limits::ROWS_VALUES_MIN);
+        let budget = values.max(self.values_min);
+        self.cx.budget = budget;
         while input.more() {
             self.read_row(&mut input)?;
             self.rows += 1;
         }
+        self.values += budget - self.cx.budget;
         Ok(())
     }
 
@@ -228,6 +240,12 @@ impl RowReader {
         self.rows
     }
 
+    /// Values that the collected rows have unfolded into: nulls, and the parts of nested ones, too.
+    /// Known at any time, unlike their bytes.
+    pub fn values(&self) -> usize {
+        self.values
+    }
+
     /// Bytes that the collected rows take in memory. It asks every column, so ask it once in a
     /// while rather than after every record.
     pub fn bytes(&self) -> usize {
@@ -243,7 +261,7 @@ impl RowReader {
     /// [`Unknown::Rest`], the column [`REST_COLUMN`] behind it.
     pub fn take(&mut self) -> RecordBatch {
         let rows = std::mem::take(&mut self.rows);
-        self.read_bytes = 0;
+        (self.read_bytes, self.values) = (0, 0);
         arrow::batch(&self.schema, self.columns.nodes.iter_mut().chain(&mut self.rest), rows)
     }
 
@@ -260,6 +278,11 @@ impl RowReader {
     /// [`Unknown::Rest`] those of structs only.
     pub fn unknown_values(&self) -> u64 {
         self.cx.unknown_values
+    }
+
+    /// How many integers a column of doubles rounded, and how many numbers it took for infinite.
+    pub fn rounded_values(&self) -> u64 {
+        self.cx.rounded_values
     }
 
     /// How many members that are no column are not counted by [`Self::unknown`], for there were
@@ -281,7 +304,15 @@ fn context(options: &Deserializer) -> Result<Context, OptionsError> {
                 .map_err(|reason| OptionsError::TimestampFormat { format: format.clone(), reason })
         })
         .collect::<Result<_, _>>()?;
-    Ok(Context { strict, fold, formats, scratch: Vec::new(), budget: 0, unknown_values: 0 })
+    Ok(Context {
+        strict,
+        fold,
+        formats,
+        scratch: Vec::new(),
+        budget: 0,
+        unknown_values: 0,
+        rounded_values: 0,
+    })
 }
 
 fn with_rest(schema: &Schema) -> Schema {

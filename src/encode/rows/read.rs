@@ -30,6 +30,8 @@ pub(super) struct Context {
     pub budget: usize,
     /// Members that are no column and have a value: not null, `[]` or `{}`.
     pub unknown_values: u64,
+    /// Numbers that a column of doubles changed.
+    pub rounded_values: u64,
 }
 
 impl Context {
@@ -88,8 +90,11 @@ fn read_leaf(data: &mut Data, token: u8, input: &mut Input<'_>, cx: &mut Context
         b'f' => input.word("false").map(|()| Scalar::Boolean(false))?,
         _ => return Err(input.malformed("Expected a value")),
     };
+    let is_rounded = matches!(data, Data::Double(_)) && coerce::is_changed_as_double(scalar);
     push(data, scalar, cx.strict, &cx.formats)
-        .map_err(|what| Problem::misfit(what, &input.bytes[start..input.at]))
+        .map_err(|what| Problem::misfit(what, &input.bytes[start..input.at]))?;
+    cx.rounded_values += u64::from(is_rounded);
+    Ok(())
 }
 
 /// What a string means; in `scratch` if it has escapes.

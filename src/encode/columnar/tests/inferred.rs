@@ -51,18 +51,46 @@ async fn a_schema_grows_with_the_records_and_survives() {
     // All of a file is of the schema that its last record asked for.
     let records = [r#"{"a":3}"#, r#"{"n":"now"}"#, r#"{"b":{"d":[1]}}"#, r#"{"a":1.5}"#];
     let text = encoded(&columnar, batch(&records)).await;
-    assert_eq!(read_parquet(&text.body), "a b n\n3.0 - -\n- - now\n- (-,[1]) -\n1.5 - -");
-    let version = (2, "a double, b struct<c:boolean,d:array<bigint>>, n string".to_owned());
+    assert_eq!(read_parquet(&text.body), "a b n\n3 - -\n- - now\n- (-,[1]) -\n1.5 - -");
+    let version = (2, "a string, b struct<c:boolean,d:array<bigint>>, n string".to_owned());
     assert_eq!(kept(&files), Some(version.clone()));
 
     files.crash();
     let columnar = kept_in(&infer(UnknownFields::Evolve), &files);
     let text = encoded(&columnar, batch(&[r#"{"a":4}"#])).await;
-    assert_eq!(read_parquet(&text.body), "a b n\n4.0 - -");
+    assert_eq!(read_parquet(&text.body), "a b n\n4 - -");
     assert_eq!(kept(&files), Some(version));
     let text = encoded(&columnar, batch(&[r#"{"a":{"x":1}}"#])).await;
     assert_eq!(read_parquet(&text.body), "a b n\n{\"x\":1} - -");
-    assert_eq!(kept(&files).unwrap().0, 3);
+    assert_eq!(kept(&files).unwrap().0, 2, "text holds it");
+}
+
+#[tokio::test]
+async fn no_integer_is_rounded() {
+    let large = "9007199254740993";
+    for large in [large.to_owned(), format!("\"{large}\""), format!("-{large}000000000")] {
+        for [first, second] in [["1.5", &large], [&large, "1.5"]] {
+            let files = SimFiles::new(9);
+            let columnar = kept_in(&infer(UnknownFields::Evolve), &files);
+            let mut read = Vec::new();
+            for value in [first, second] {
+                let body = encoded(&columnar, batch(&[format!("{{\"a\":{value}}}")])).await.body;
+                read.push(read_parquet(&body));
+            }
+            let shown = |value: &str| format!("a\n{}", value.trim_matches('"'));
+            assert_eq!(read, [shown(first), shown(second)]);
+        }
+    }
+    // Small ones may be doubles, as long as nobody has called them integers before.
+    let files = SimFiles::new(9);
+    let columnar = kept_in(&infer(UnknownFields::Evolve), &files);
+    for (records, text) in [
+        (&[r#"{"a":1}"#, r#"{"a":1.5}"#][..], "a\n1.0\n1.5"),
+        (&[r#"{"a":"9007199254740992"}"#], "a\n9007199254740992.0"),
+    ] {
+        assert_eq!(read_parquet(&encoded(&columnar, batch(records)).await.body), text);
+    }
+    assert_eq!(kept(&files), Some((1, "a double".into())));
 }
 
 #[tokio::test]

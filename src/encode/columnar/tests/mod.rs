@@ -171,6 +171,29 @@ async fn a_large_batch_is_written_piece_by_piece() {
     assert!(ids.eq(expected));
 }
 
+#[test]
+fn short_records_of_many_values_are_written_in_time() {
+    let fields: Vec<String> = (0..100).map(|field| format!("f{field}:bigint")).collect();
+    let table = format!("a array<struct<{}>>", fields.join(","));
+    let plan = Plan::new(
+        TableSchema::from_ddl(&table).unwrap(),
+        &Deserializer::default(),
+        &Serializer::default(),
+        Unknown::Drop,
+    )
+    .unwrap();
+    let record = format!("{{\"a\":[{}{{}}]}}", "{},".repeat(49));
+    let (mut looks, mut most) = (0, 0);
+    let pass = plan.run(&batch(&vec![record; 500]), |reader, _| {
+        looks += 1;
+        most = most.max(reader.values());
+        false
+    });
+    assert!(pass.unwrap().unwrap().unfit.is_empty());
+    assert!(looks >= 5, "{looks}");
+    assert!(most <= limits::COLUMNAR_BYTES / 8 + 100 * 60, "{most}");
+}
+
 #[tokio::test]
 async fn ends_that_do_not_go_with_the_bytes_are_an_error() {
     let columnar = Columnar::new(&ddl("id bigint"), None, None).unwrap();

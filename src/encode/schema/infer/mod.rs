@@ -5,8 +5,9 @@
 //! | null, `[]`, `{}` | none yet: the column appears once a type is known |
 //! | true, false | `boolean` |
 //! | integers of 64 bits | `bigint` |
-//! | other numbers, alone or mixed with integers | `double` |
-//! | integers between 2^63 and 2^64, which a double would round | `string` |
+//! | numbers with a fraction or an exponent, alone or with integers up to 2^53 | `double` |
+//! | the same with larger integers, which a double would round | `string` |
+//! | integers beyond 64 bits, numbers beyond the range of a double | `string` |
 //! | texts | `string` |
 //! | objects | `struct`, field by field; `map<string,T>` with more than 200 distinct members |
 //! | arrays | `array` of what its elements merge to |
@@ -15,6 +16,9 @@
 //! Texts that look like timestamps stay texts. A guess of `timestamp` could not be taken back: as
 //! soon as one value is written in another way, older files would hold times and newer ones texts,
 //! and no reader reads both as one column. Views can cast, and a column can be given.
+//!
+//! No integer is ever rounded. A `bigint` that exists may hold any, so it becomes `string` rather than
+//! `double` when a fraction comes; and so does a `double` when an integer beyond 2^53 comes.
 //!
 //! What has been seen is a set per value, and merging is the union of sets: in which order records
 //! come changes the order of new columns and nothing else. Against a schema that exists, a value
@@ -95,7 +99,7 @@ impl Inference {
     }
 
     /// A schema that holds `old` and what was observed; `None` if that is `old`. New columns and
-    /// fields are appended, types are widened to `double`, `map` or `string`. Types that are never
+    /// fields are appended, types are widened to `map` or `string`. Types that are never
     /// inferred stay as they are.
     pub fn widen(&self, old: &TableSchema, observed: &Observed) -> Option<TableSchema> {
         let mut table = Fields::default();
@@ -128,13 +132,10 @@ impl Inference {
 /// Takes out of what was seen whatever a reader puts into the type anyway.
 fn coerce(of: &HiveType, seen: &mut Seen, is_lenient: bool) {
     match of {
-        HiveType::Bigint if is_lenient => seen.kinds.remove(Kinds::TEXT_INT),
+        HiveType::Bigint if is_lenient => seen.kinds.remove(Kinds::TEXT_INT | Kinds::TEXT_WIDE),
         HiveType::Boolean if is_lenient => seen.kinds.remove(Kinds::TEXT_BOOL),
-        HiveType::Double => {
-            seen.kinds.remove(Kinds::HUGE);
-            if is_lenient {
-                seen.kinds.remove(Kinds::TEXT_INT | Kinds::TEXT_DOUBLE);
-            }
+        HiveType::Double if is_lenient => {
+            seen.kinds.remove(Kinds::TEXT_INT | Kinds::TEXT_DOUBLE);
         }
         HiveType::Array(of) => {
             if is_lenient {

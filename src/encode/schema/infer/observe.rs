@@ -8,6 +8,7 @@ use super::{
 use crate::{
     encode::rows::{
         input::{Input, Number, Raw},
+        is_exact_as_double,
         problem::Read,
     },
     limits,
@@ -205,12 +206,12 @@ fn plain<'s>(raw: Raw<'s>, scratch: &'s mut Vec<u8>) -> &'s [u8] {
 
 fn kind_of_number(number: Number<'_>) -> Kinds {
     if number.float {
-        return Kinds::DOUBLE;
+        return if number.is_beyond_double() { Kinds::HUGE } else { Kinds::DOUBLE };
     }
-    match number.text.parse::<i64>() {
-        Ok(_) => Kinds::INT,
-        Err(_) if number.text.parse::<u64>().is_ok() => Kinds::HUGE,
-        Err(_) => Kinds::DOUBLE,
+    match number.text.parse() {
+        Ok(value) if is_exact_as_double(value) => Kinds::INT,
+        Ok(_) => Kinds::WIDE,
+        Err(_) => Kinds::HUGE,
     }
 }
 
@@ -224,7 +225,9 @@ fn kind_of_text(text: &[u8]) -> Kinds {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let is_digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
     if is_digits(digits) && digits.len() <= DIGITS_SURE {
-        return Kinds::TEXT_INT;
+        let value = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        let is_exact = value.is_some_and(is_exact_as_double);
+        return if is_exact { Kinds::TEXT_INT } else { Kinds::TEXT_WIDE };
     }
     if let Some(point) = memchr::memchr(b'.', digits)
         && is_digits(&digits[..point])

@@ -13,8 +13,9 @@ pub(super) struct Kinds(u16);
 
 impl Kinds {
     pub(super) const BOOL: Self = Self(1);
+    /// An integer up to 2^53, which a double holds as it is.
     pub(super) const INT: Self = Self(1 << 1);
-    /// An integer that fits 64 bits only without a sign.
+    /// A number that neither 64 bits with a sign nor a double hold.
     pub(super) const HUGE: Self = Self(1 << 2);
     pub(super) const DOUBLE: Self = Self(1 << 3);
     pub(super) const TEXT: Self = Self(1 << 4);
@@ -24,6 +25,10 @@ impl Kinds {
     pub(super) const TEXT_BOOL: Self = Self(1 << 7);
     pub(super) const ARRAY: Self = Self(1 << 8);
     pub(super) const OBJECT: Self = Self(1 << 9);
+    /// An integer of 64 bits that a double would round.
+    pub(super) const WIDE: Self = Self(1 << 10);
+    /// A text that is one.
+    pub(super) const TEXT_WIDE: Self = Self(1 << 11);
 
     pub(super) fn add(&mut self, other: Self) {
         self.0 |= other.0;
@@ -113,7 +118,8 @@ impl Seen {
     pub(super) fn of(of: &HiveType) -> Self {
         match of {
             HiveType::Boolean => Self::just(Kinds::BOOL),
-            HiveType::Bigint => Self::just(Kinds::INT),
+            // Nothing says how large the values are that it holds already.
+            HiveType::Bigint => Self::just(Kinds::INT | Kinds::WIDE),
             HiveType::Double => Self::just(Kinds::DOUBLE),
             HiveType::String => Self::just(Kinds::TEXT),
             HiveType::Array(of) => {
@@ -182,7 +188,7 @@ impl Seen {
         match self.kinds {
             kinds if kinds.is_empty() => is_needed.then_some(HiveType::String),
             Kinds::BOOL => Some(HiveType::Boolean),
-            Kinds::INT => Some(HiveType::Bigint),
+            kinds if kinds.is_within(Kinds::INT | Kinds::WIDE) => Some(HiveType::Bigint),
             kinds if kinds.is_within(Kinds::INT | Kinds::DOUBLE) => Some(HiveType::Double),
             Kinds::ARRAY => {
                 let element = match &self.element {
