@@ -30,9 +30,9 @@ mod template;
 mod value;
 
 #[cfg(test)]
-mod tests;
+mod routes_tests;
 #[cfg(test)]
-mod tests_routes;
+mod tests;
 
 pub use error::{Place, PrefixError, Setting};
 pub use value::hive_values;

@@ -268,7 +268,7 @@ async fn what_was_about_to_leave_leaves_as_it_was_though_the_transforms_have_cha
     let sink = ScriptedSink::scripted((0..100).map(|_| Answer::Hang));
     let running = parted(real_env(), folder.path()).start(journal.clone(), sink.clone());
     until("the cursor is open", || !journal.cursors().is_empty()).await;
-    journal.append(put_of(&["a1,b2", "f3", "a4"])).await.unwrap();
+    journal.append(put_of(&["a1", "b2", "f3", "a4"])).await.unwrap();
     running.flush().await;
     let keys = || sink.attempts.lock().iter().cloned().collect::<BTreeSet<String>>();
     until("three objects are on their way", || keys().len() == 3).await;

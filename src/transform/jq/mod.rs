@@ -38,9 +38,9 @@ mod rewrite;
 pub(super) mod scan;
 
 #[cfg(test)]
-mod tests;
+mod bounds_tests;
 #[cfg(test)]
-mod tests_bounds;
+mod tests;
 
 pub use extraction::Extraction;
 pub use program::{Program, compile};
