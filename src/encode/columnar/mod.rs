@@ -77,10 +77,35 @@ enum Source {
     Fixed(Arc<Plan>),
     Catalog {
         catalog: Arc<dyn Catalog>,
-        /// That of the last answer.
-        last: Mutex<Option<(Arc<TableSchema>, Arc<Plan>)>>,
+        last: Mutex<Option<Last>>,
     },
     Inferred(Arc<Inferred>),
+}
+
+/// The last answer of a catalog that could be used.
+struct Last {
+    table: Arc<TableSchema>,
+    plan: Arc<Plan>,
+    /// An answer since that could not be.
+    refused: Option<Arc<TableSchema>>,
+}
+
+impl Last {
+    /// The plan for a table, if it is known.
+    fn plan_of(&self, table: &Arc<TableSchema>) -> Option<Arc<Plan>> {
+        let is = |known: &Arc<TableSchema>| Arc::ptr_eq(known, table) || known == table;
+        (is(&self.table) || self.refused.as_ref().is_some_and(is)).then(|| Arc::clone(&self.plan))
+    }
+
+    /// Stays the last, and tells why, once a table.
+    fn outlive(&mut self, table: Arc<TableSchema>, error: &PlanError) -> Arc<Plan> {
+        tracing::warn!(
+            %error,
+            "the table's new version does not go with the options; the one before still counts"
+        );
+        self.refused = Some(table);
+        Arc::clone(&self.plan)
+    }
 }
 
 impl Columnar {
@@ -121,7 +146,7 @@ impl Columnar {
     }
 
     /// The encoder with the schema of now. A catalog may have to be asked; its fault holds the
-    /// batch, and so does a table that cannot be written.
+    /// batch, and so does a table that cannot be written, unless an earlier version of it could.
     pub async fn encoder(&self) -> Result<Arc<dyn Encoder>, Fault> {
         let plan = match &self.source {
             Source::Inferred(inferred) => return Ok(Arc::clone(inferred) as _),
@@ -134,18 +159,24 @@ impl Columnar {
     fn plan_of(
         &self,
         table: Arc<TableSchema>,
-        last: &Mutex<Option<(Arc<TableSchema>, Arc<Plan>)>>,
+        last: &Mutex<Option<Last>>,
     ) -> Result<Arc<Plan>, Fault> {
         let mut last = last.lock();
-        if let Some((before, plan)) = &*last
-            && (Arc::ptr_eq(before, &table) || before == &table)
-        {
-            return Ok(Arc::clone(plan));
+        if let Some(plan) = last.as_ref().and_then(|last| last.plan_of(&table)) {
+            return Ok(plan);
         }
-        let plan = self.parts.plan((*table).clone()).map_err(|error| {
-            Fault::halt("DataFormatConversion.InvalidSchema", format!("the table: {error}"))
-        })?;
-        Ok(Arc::clone(&last.insert((table, Arc::new(plan))).1))
+        match (self.parts.plan((*table).clone()), &mut *last) {
+            (Ok(plan), _) => {
+                let plan = Arc::new(plan);
+                *last = Some(Last { table, plan: Arc::clone(&plan), refused: None });
+                Ok(plan)
+            }
+            (Err(error), Some(last)) => Ok(last.outlive(table, &error)),
+            (Err(error), None) => {
+                let message = format!("the table: {error}");
+                Err(Fault::halt("DataFormatConversion.InvalidSchema", message))
+            }
+        }
     }
 
     /// What the files' names end with.
