@@ -63,6 +63,10 @@ pub enum ColumnarError {
     Plan(#[from] PlanError),
     #[error("unknown_fields: evolve needs a schema that is inferred: `schema: {{infer: {{}}}}`")]
     EvolveWithoutInfer,
+    #[error(
+        "input: case_insensitive: false does not go with `schema: {{infer: {{}}}}`, for columns whose names differ in case only are one"
+    )]
+    CaseWithInfer,
     #[error("schema: glue needs a catalog")]
     NoCatalog,
     #[error("schema: infer needs a folder to keep the schema in")]
@@ -122,6 +126,10 @@ impl Columnar {
         let evolves = options.unknown_fields == UnknownFields::Evolve;
         if evolves && !matches!(options.schema, SchemaSource::Infer(_)) {
             return Err(ColumnarError::EvolveWithoutInfer);
+        }
+        let minds_case = |input: &Deserializer| matches!(input, Deserializer::OpenxJson(openx) if !openx.case_insensitive);
+        if minds_case(&options.input) && matches!(options.schema, SchemaSource::Infer(_)) {
+            return Err(ColumnarError::CaseWithInfer);
         }
         let parts = Arc::new(Parts::new(options));
         let fixed = |schema| Ok::<_, PlanError>(Source::Fixed(Arc::new(parts.plan(schema)?)));

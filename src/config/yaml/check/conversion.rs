@@ -39,6 +39,14 @@ pub(super) fn destination(path: &str, s3: &S3Destination, found: &mut Found) {
         let help = Some("set schema: {infer: {}}, or unknown_fields: rest_column");
         found.add(&join(&at, "unknown_fields"), "a given schema cannot evolve", help);
     }
+    if let Deserializer::OpenxJson(openx) = &conversion.input
+        && infers
+        && !openx.case_insensitive
+    {
+        let message = "must be true when the schema is inferred: columns know no case";
+        let place = join(&join(&join(&at, "input"), "openx_json"), "case_insensitive");
+        found.add(&place, message, None);
+    }
     match schema(&join(&at, "schema"), &conversion.schema, found) {
         Some(schema) => fits(&at, conversion, schema, found),
         None => {

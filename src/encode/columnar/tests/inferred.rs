@@ -65,6 +65,19 @@ async fn a_schema_grows_with_the_records_and_survives() {
     assert_eq!(kept(&files).unwrap().0, 2, "text holds it");
 }
 
+#[test]
+fn names_that_differ_in_case_need_a_schema() {
+    let openx = OpenxJson { case_insensitive: false, ..OpenxJson::default() };
+    let input = Deserializer::OpenxJson(openx);
+    let options = Options { input, ..infer(UnknownFields::Drop) };
+    let files: Arc<dyn Files> = Arc::new(SimFiles::new(11));
+    let refused = Columnar::new(&options, None, Some((FOLDER.into(), files)));
+    assert!(matches!(refused, Err(ColumnarError::CaseWithInfer)));
+    assert!(
+        Columnar::new(&Options { input: options.input, ..ddl("id bigint") }, None, None).is_ok()
+    );
+}
+
 #[tokio::test]
 async fn no_integer_is_rounded() {
     let large = "9007199254740993";
