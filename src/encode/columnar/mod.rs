@@ -269,7 +269,18 @@ impl Parts {
             UnknownFields::RestColumn => Unknown::Rest,
             UnknownFields::Drop | UnknownFields::Evolve => Unknown::Drop,
         };
-        let (input, output) = (options.input.clone(), options.output.clone());
+        let input = options.input.clone();
+        let output = match &options.schema {
+            SchemaSource::Glue(_) => {
+                file::log_many_filters(&options.output);
+                file::with_few_filters(file::with_fair_filters(&options.output))
+            }
+            SchemaSource::Infer(_) => {
+                file::log_many_filters(&options.output);
+                file::with_fair_filters(&options.output)
+            }
+            _ => options.output.clone(),
+        };
         Self { input, output, unknown, logged: Mutex::default() }
     }
 

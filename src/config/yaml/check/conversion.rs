@@ -65,8 +65,7 @@ fn output(path: &str, output: &Serializer, found: &mut Found) {
             let at = |key| join(&path, key);
             size(&at("block_size"), options.block_size, limits::MIB, limits::GIB, found);
             size(&at("page_size"), options.page_size, limits::KIB, limits::GIB, found);
-            let key = "bloom_filter_false_positive_probability";
-            inside(&at(key), options.bloom_filter_false_positive_probability, found);
+            filters(&path, options, found);
         }
         Serializer::Orc(options) => {
             let path = join(path, "orc");
@@ -82,6 +81,20 @@ fn output(path: &str, output: &Serializer, found: &mut Found) {
             let key = "bloom_filter_false_positive_probability";
             inside(&at(key), options.bloom_filter_false_positive_probability, found);
         }
+    }
+}
+
+fn filters(path: &str, options: &parquet::Options, found: &mut Found) {
+    let share = options.bloom_filter_false_positive_probability;
+    let least = limits::PARQUET_BLOOM_FILTER_PROBABILITY_MIN;
+    if !(least..1.0).contains(&share) {
+        let message = format!("must be at least {least} and below 1, not {share}");
+        found.add(&join(path, "bloom_filter_false_positive_probability"), message, None);
+    }
+    let (count, most) = (options.bloom_filter_columns.len(), limits::PARQUET_BLOOM_FILTERS_MAX);
+    if count > most {
+        let message = format!("must name at most {most} columns, not {count}");
+        found.add(&join(path, "bloom_filter_columns"), message, None);
     }
 }
 
@@ -209,10 +222,10 @@ fn fits(path: &str, conversion: &FormatConversion, mut schema: TableSchema, foun
                 };
                 let place = match &error {
                     // Told above.
-                    BloomFilterProbability { .. } => return,
-                    UnknownBloomFilterColumn { .. }
-                    | BloomFilterOfBoolean { .. }
-                    | TooManyBloomFilters { .. } => join(&path, "bloom_filter_columns"),
+                    BloomFilterProbability { .. } | TooManyBloomFilters { .. } => return,
+                    UnknownBloomFilterColumn { .. } | BloomFilterOfBoolean { .. } => {
+                        join(&path, "bloom_filter_columns")
+                    }
                     _ => path,
                 };
                 quoting(&place, error, "does not fit the columns", found);
