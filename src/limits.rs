@@ -365,6 +365,8 @@ pub const PARQUET_PAGE_BYTES_MAX: u64 = 256 * MIB;
 pub const PARQUET_BLOOM_FILTERS_MAX: usize = 64;
 /// Smallest share of wrong hits of a Bloom filter: below it a filter is larger than its column.
 pub const PARQUET_BLOOM_FILTER_PROBABILITY_MIN: f64 = 0.0001;
+/// Share of wrong hits instead of one that leaves nothing to filter.
+pub const BLOOM_FILTER_PROBABILITY_MAX: f64 = 0.99;
 
 // ------------------------------------------------------------------------------ outgoing clients
 

@@ -3,9 +3,9 @@
 use arrow_array::RecordBatch;
 
 use super::Serializer;
-use crate::encode::{
-    orc, parquet,
-    schema::{Column, HiveType, TableSchema},
+use crate::{
+    encode::{orc, parquet, schema::TableSchema},
+    limits,
 };
 
 /// Why a file cannot be written.
@@ -58,28 +58,58 @@ pub(super) fn extension(output: &Serializer) -> &'static str {
 }
 
 /// The same without Bloom filters of columns that are not (yet) in the schema, or that no longer
-/// have a type which has such filters.
+/// have a type which has such filters, by the writers' own rules.
 pub(super) fn with_filters_of(output: &Serializer, schema: &TableSchema) -> Serializer {
+    match output {
+        Serializer::Parquet(options) => {
+            with_few_filters(Serializer::Parquet(options.with_filters_of(schema)))
+        }
+        Serializer::Orc(options) => Serializer::Orc(options.with_filters_of(schema)),
+    }
+}
+
+/// The same with Bloom filters that a writer takes. For schemas that come later: what is wrong with
+/// the options should not hold records then.
+pub(super) fn with_fair_filters(output: &Serializer) -> Serializer {
     let mut output = output.clone();
-    let filters = match &mut output {
-        Serializer::Parquet(options) => &mut options.bloom_filter_columns,
-        Serializer::Orc(options) => &mut options.bloom_filter_columns,
+    let (columns, share, least) = match &mut output {
+        Serializer::Parquet(options) => (
+            &options.bloom_filter_columns,
+            &mut options.bloom_filter_false_positive_probability,
+            limits::PARQUET_BLOOM_FILTER_PROBABILITY_MIN,
+        ),
+        Serializer::Orc(options) => (
+            &options.bloom_filter_columns,
+            &mut options.bloom_filter_false_positive_probability,
+            f64::MIN_POSITIVE,
+        ),
     };
-    filters.retain(|path| has_leaf(&schema.columns, path));
+    if columns.is_empty() || (least..1.0).contains(share) {
+        return output;
+    }
+    let asked = *share;
+    *share = if asked < least {
+        limits::PARQUET_BLOOM_FILTER_PROBABILITY_MIN
+    } else {
+        limits::BLOOM_FILTER_PROBABILITY_MAX
+    };
+    tracing::warn!(asked, taken = *share, "share of wrong hits of bloom filters is out of range");
     output
 }
 
-/// Whether there is a column, or with dots a field, that can have a filter.
-fn has_leaf(columns: &[Column], path: &str) -> bool {
-    columns.iter().any(|Column { name, of }| match path.strip_prefix(name.as_str()) {
-        Some("") => !matches!(
-            of,
-            HiveType::Boolean | HiveType::Array(_) | HiveType::Map(..) | HiveType::Struct(_)
-        ),
-        Some(rest) => match (of, rest.strip_prefix('.')) {
-            (HiveType::Struct(fields), Some(rest)) => has_leaf(fields, rest),
-            _ => false,
-        },
-        None => false,
-    })
+/// Cuts the list of Bloom filters to those that a file may have.
+pub(super) fn with_few_filters(mut output: Serializer) -> Serializer {
+    if let Serializer::Parquet(options) = &mut output {
+        options.bloom_filter_columns.truncate(limits::PARQUET_BLOOM_FILTERS_MAX);
+    }
+    output
+}
+
+/// Tells of a list that is cut.
+pub(super) fn log_many_filters(output: &Serializer) {
+    let Serializer::Parquet(options) = output else { return };
+    let (asked, most) = (options.bloom_filter_columns.len(), limits::PARQUET_BLOOM_FILTERS_MAX);
+    if asked > most {
+        tracing::warn!(asked, most, "not all bloom filters are written, for there are too many");
+    }
 }

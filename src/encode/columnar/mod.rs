@@ -63,6 +63,10 @@ pub enum ColumnarError {
     Plan(#[from] PlanError),
     #[error("unknown_fields: evolve needs a schema that is inferred: `schema: {{infer: {{}}}}`")]
     EvolveWithoutInfer,
+    #[error(
+        "input: case_insensitive: false does not go with `schema: {{infer: {{}}}}`, for columns whose names differ in case only are one"
+    )]
+    CaseWithInfer,
     #[error("schema: glue needs a catalog")]
     NoCatalog,
     #[error("schema: infer needs a folder to keep the schema in")]
@@ -77,10 +81,35 @@ enum Source {
     Fixed(Arc<Plan>),
     Catalog {
         catalog: Arc<dyn Catalog>,
-        /// That of the last answer.
-        last: Mutex<Option<(Arc<TableSchema>, Arc<Plan>)>>,
+        last: Mutex<Option<Last>>,
     },
     Inferred(Arc<Inferred>),
+}
+
+/// The last answer of a catalog that could be used.
+struct Last {
+    table: Arc<TableSchema>,
+    plan: Arc<Plan>,
+    /// An answer since that could not be.
+    refused: Option<Arc<TableSchema>>,
+}
+
+impl Last {
+    /// The plan for a table, if it is known.
+    fn plan_of(&self, table: &Arc<TableSchema>) -> Option<Arc<Plan>> {
+        let is = |known: &Arc<TableSchema>| Arc::ptr_eq(known, table) || known == table;
+        (is(&self.table) || self.refused.as_ref().is_some_and(is)).then(|| Arc::clone(&self.plan))
+    }
+
+    /// Stays the last, and tells why, once a table.
+    fn outlive(&mut self, table: Arc<TableSchema>, error: &PlanError) -> Arc<Plan> {
+        tracing::warn!(
+            %error,
+            "the table's new version does not go with the options; the one before still counts"
+        );
+        self.refused = Some(table);
+        Arc::clone(&self.plan)
+    }
 }
 
 impl Columnar {
@@ -97,6 +126,10 @@ impl Columnar {
         let evolves = options.unknown_fields == UnknownFields::Evolve;
         if evolves && !matches!(options.schema, SchemaSource::Infer(_)) {
             return Err(ColumnarError::EvolveWithoutInfer);
+        }
+        let minds_case = |input: &Deserializer| matches!(input, Deserializer::OpenxJson(openx) if !openx.case_insensitive);
+        if minds_case(&options.input) && matches!(options.schema, SchemaSource::Infer(_)) {
+            return Err(ColumnarError::CaseWithInfer);
         }
         let parts = Arc::new(Parts::new(options));
         let fixed = |schema| Ok::<_, PlanError>(Source::Fixed(Arc::new(parts.plan(schema)?)));
@@ -121,7 +154,7 @@ impl Columnar {
     }
 
     /// The encoder with the schema of now. A catalog may have to be asked; its fault holds the
-    /// batch, and so does a table that cannot be written.
+    /// batch, and so does a table that cannot be written, unless an earlier version of it could.
     pub async fn encoder(&self) -> Result<Arc<dyn Encoder>, Fault> {
         let plan = match &self.source {
             Source::Inferred(inferred) => return Ok(Arc::clone(inferred) as _),
@@ -134,18 +167,24 @@ impl Columnar {
     fn plan_of(
         &self,
         table: Arc<TableSchema>,
-        last: &Mutex<Option<(Arc<TableSchema>, Arc<Plan>)>>,
+        last: &Mutex<Option<Last>>,
     ) -> Result<Arc<Plan>, Fault> {
         let mut last = last.lock();
-        if let Some((before, plan)) = &*last
-            && (Arc::ptr_eq(before, &table) || before == &table)
-        {
-            return Ok(Arc::clone(plan));
+        if let Some(plan) = last.as_ref().and_then(|last| last.plan_of(&table)) {
+            return Ok(plan);
         }
-        let plan = self.parts.plan((*table).clone()).map_err(|error| {
-            Fault::halt("DataFormatConversion.InvalidSchema", format!("the table: {error}"))
-        })?;
-        Ok(Arc::clone(&last.insert((table, Arc::new(plan))).1))
+        match (self.parts.plan((*table).clone()), &mut *last) {
+            (Ok(plan), _) => {
+                let plan = Arc::new(plan);
+                *last = Some(Last { table, plan: Arc::clone(&plan), refused: None });
+                Ok(plan)
+            }
+            (Err(error), Some(last)) => Ok(last.outlive(table, &error)),
+            (Err(error), None) => {
+                let message = format!("the table: {error}");
+                Err(Fault::halt("DataFormatConversion.InvalidSchema", message))
+            }
+        }
     }
 
     /// What the files' names end with.
@@ -230,7 +269,18 @@ impl Parts {
             UnknownFields::RestColumn => Unknown::Rest,
             UnknownFields::Drop | UnknownFields::Evolve => Unknown::Drop,
         };
-        let (input, output) = (options.input.clone(), options.output.clone());
+        let input = options.input.clone();
+        let output = match &options.schema {
+            SchemaSource::Glue(_) => {
+                file::log_many_filters(&options.output);
+                file::with_few_filters(file::with_fair_filters(&options.output))
+            }
+            SchemaSource::Infer(_) => {
+                file::log_many_filters(&options.output);
+                file::with_fair_filters(&options.output)
+            }
+            _ => options.output.clone(),
+        };
         Self { input, output, unknown, logged: Mutex::default() }
     }
 

@@ -7,9 +7,12 @@ use super::{
     codec::named,
     schema::{Kind, Layout, Leaf},
 };
-use crate::limits::{
-    PARQUET_BLOOM_FILTER_PROBABILITY_MIN, PARQUET_BLOOM_FILTERS_MAX, PARQUET_PAGE_BYTES_MAX,
-    PARQUET_PAGE_BYTES_MIN,
+use crate::{
+    encode::schema::TableSchema,
+    limits::{
+        PARQUET_BLOOM_FILTER_PROBABILITY_MIN, PARQUET_BLOOM_FILTERS_MAX, PARQUET_PAGE_BYTES_MAX,
+        PARQUET_PAGE_BYTES_MIN,
+    },
 };
 
 /// Who wrote the file, in the form that parquet-mr's VersionParser takes apart:
@@ -54,6 +57,21 @@ pub(super) fn properties(
         builder = builder.set_column_bloom_filter_fpp(leaf.path.clone(), probability);
     }
     Ok(builder.build())
+}
+
+impl Options {
+    /// The same without Bloom filters that files of this schema cannot have.
+    pub(in crate::encode) fn with_filters_of(&self, schema: &TableSchema) -> Self {
+        let mut options = self.clone();
+        match Layout::new(schema, self.timestamp_unit) {
+            Ok(layout) => {
+                options.bloom_filter_columns.retain(|name| bloom_filter(name, &layout).is_ok());
+            }
+            // There is no such file at all, which its writer tells.
+            Err(_) => options.bloom_filter_columns.clear(),
+        }
+        options
+    }
 }
 
 /// The leaves that get a filter.

@@ -39,6 +39,14 @@ pub(super) fn destination(path: &str, s3: &S3Destination, found: &mut Found) {
         let help = Some("set schema: {infer: {}}, or unknown_fields: rest_column");
         found.add(&join(&at, "unknown_fields"), "a given schema cannot evolve", help);
     }
+    if let Deserializer::OpenxJson(openx) = &conversion.input
+        && infers
+        && !openx.case_insensitive
+    {
+        let message = "must be true when the schema is inferred: columns know no case";
+        let place = join(&join(&join(&at, "input"), "openx_json"), "case_insensitive");
+        found.add(&place, message, None);
+    }
     match schema(&join(&at, "schema"), &conversion.schema, found) {
         Some(schema) => fits(&at, conversion, schema, found),
         None => {
@@ -57,8 +65,7 @@ fn output(path: &str, output: &Serializer, found: &mut Found) {
             let at = |key| join(&path, key);
             size(&at("block_size"), options.block_size, limits::MIB, limits::GIB, found);
             size(&at("page_size"), options.page_size, limits::KIB, limits::GIB, found);
-            let key = "bloom_filter_false_positive_probability";
-            inside(&at(key), options.bloom_filter_false_positive_probability, found);
+            filters(&path, options, found);
         }
         Serializer::Orc(options) => {
             let path = join(path, "orc");
@@ -74,6 +81,20 @@ fn output(path: &str, output: &Serializer, found: &mut Found) {
             let key = "bloom_filter_false_positive_probability";
             inside(&at(key), options.bloom_filter_false_positive_probability, found);
         }
+    }
+}
+
+fn filters(path: &str, options: &parquet::Options, found: &mut Found) {
+    let share = options.bloom_filter_false_positive_probability;
+    let least = limits::PARQUET_BLOOM_FILTER_PROBABILITY_MIN;
+    if !(least..1.0).contains(&share) {
+        let message = format!("must be at least {least} and below 1, not {share}");
+        found.add(&join(path, "bloom_filter_false_positive_probability"), message, None);
+    }
+    let (count, most) = (options.bloom_filter_columns.len(), limits::PARQUET_BLOOM_FILTERS_MAX);
+    if count > most {
+        let message = format!("must name at most {most} columns, not {count}");
+        found.add(&join(path, "bloom_filter_columns"), message, None);
     }
 }
 
@@ -201,10 +222,10 @@ fn fits(path: &str, conversion: &FormatConversion, mut schema: TableSchema, foun
                 };
                 let place = match &error {
                     // Told above.
-                    BloomFilterProbability { .. } => return,
-                    UnknownBloomFilterColumn { .. }
-                    | BloomFilterOfBoolean { .. }
-                    | TooManyBloomFilters { .. } => join(&path, "bloom_filter_columns"),
+                    BloomFilterProbability { .. } | TooManyBloomFilters { .. } => return,
+                    UnknownBloomFilterColumn { .. } | BloomFilterOfBoolean { .. } => {
+                        join(&path, "bloom_filter_columns")
+                    }
                     _ => path,
                 };
                 quoting(&place, error, "does not fit the columns", found);

@@ -66,6 +66,66 @@ async fn a_schema_grows_with_the_records_and_survives() {
 }
 
 #[tokio::test]
+async fn filters_of_any_options_go_with_a_schema_to_come() {
+    let many: Vec<String> = (0..70).map(|at| format!("c{at}")).collect();
+    let members: Vec<String> = many.iter().map(|name| format!("\"{name}\":1")).collect();
+    let record = format!("{{{}}}", members.join(","));
+    for share in [0.0, 1e-5, 1.0, 7.0, -1.0] {
+        for output in [
+            Serializer::Parquet(parquet::Options {
+                bloom_filter_columns: many.clone(),
+                bloom_filter_false_positive_probability: share,
+                ..parquet::Options::default()
+            }),
+            Serializer::Orc(orc::Options {
+                bloom_filter_columns: many.clone(),
+                bloom_filter_false_positive_probability: share,
+                ..orc::Options::default()
+            }),
+        ] {
+            let options = Options { output, ..infer(UnknownFields::Evolve) };
+            let columnar = kept_in(&options, &SimFiles::new(10));
+            let encoded = encoded(&columnar, batch(&[&record])).await;
+            assert!(!encoded.body.is_empty() && encoded.unfit.is_empty());
+        }
+    }
+}
+
+#[test]
+fn filters_are_those_that_the_writers_take() {
+    let names = ["Id", "id", "s", "s.x", "a.key", "a.value", "t", "l.y", "flag", "nobody"];
+    let names: Vec<String> = names.map(str::to_owned).into();
+    let table = "id bigint, s struct<x:string>, a map<string,bigint>, t array<string>, \
+                 l array<struct<y:int>>, flag boolean";
+    let schema = TableSchema::from_ddl(table).unwrap();
+    let options =
+        parquet::Options { bloom_filter_columns: names.clone(), ..parquet::Options::default() };
+    let options = options.with_filters_of(&schema);
+    let kept = &options.bloom_filter_columns;
+    assert_eq!(*kept, ["id", "s.x", "a.key", "a.value", "t", "l.y"]);
+    assert!(parquet::Writer::new(&schema, &options).is_ok());
+    let options = orc::Options { bloom_filter_columns: names, ..orc::Options::default() };
+    let options = options.with_filters_of(&schema);
+    let kept = &options.bloom_filter_columns;
+    assert!(["Id", "id", "s", "s.x", "t"].iter().all(|name| kept.iter().any(|k| k == name)));
+    assert!(!kept.iter().any(|name| name == "nobody"));
+    assert!(orc::Writer::new(&schema, &options).is_ok());
+}
+
+#[test]
+fn names_that_differ_in_case_need_a_schema() {
+    let openx = OpenxJson { case_insensitive: false, ..OpenxJson::default() };
+    let input = Deserializer::OpenxJson(openx);
+    let options = Options { input, ..infer(UnknownFields::Drop) };
+    let files: Arc<dyn Files> = Arc::new(SimFiles::new(11));
+    let refused = Columnar::new(&options, None, Some((FOLDER.into(), files)));
+    assert!(matches!(refused, Err(ColumnarError::CaseWithInfer)));
+    assert!(
+        Columnar::new(&Options { input: options.input, ..ddl("id bigint") }, None, None).is_ok()
+    );
+}
+
+#[tokio::test]
 async fn no_integer_is_rounded() {
     let large = "9007199254740993";
     for large in [large.to_owned(), format!("\"{large}\""), format!("-{large}000000000")] {

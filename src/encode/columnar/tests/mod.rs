@@ -274,6 +274,7 @@ async fn a_table_of_the_catalog_is_asked_for_each_batch() {
         Ok("id bigint"),
         Ok("id bigint"),
         Ok("id bigint, _rest string"),
+        Ok("id bigint, _rest string"),
         Ok("id bigint, b string"),
     ];
     let table: GlueTable = serde_json::from_str(r#"{"database":"d","table":"t"}"#).unwrap();
@@ -288,12 +289,26 @@ async fn a_table_of_the_catalog_is_asked_for_each_batch() {
         let body = encoded(&columnar, record.clone()).await.body;
         assert_eq!(read_parquet(&body), "id _rest\n1 {\"b\":\"x\"}");
     }
-    let Some(Fault::Halt { cause }) = columnar.encoder().await.err() else {
-        panic!("a table that cannot be written holds the batch");
-    };
-    assert_eq!(cause.code, "DataFormatConversion.InvalidSchema");
+    for _ in 0..2 {
+        let body = encoded(&columnar, record.clone()).await.body;
+        assert_eq!(read_parquet(&body), "id _rest\n1 {\"b\":\"x\"}", "the version before stays");
+    }
     let body = encoded(&columnar, record).await.body;
     assert_eq!(read_parquet(&body), "id b _rest\n1 x -");
+}
+
+#[tokio::test]
+async fn a_first_table_that_cannot_be_written_holds_the_batch() {
+    let table: GlueTable = serde_json::from_str(r#"{"database":"d","table":"t"}"#).unwrap();
+    let options =
+        Options { unknown_fields: UnknownFields::RestColumn, ..options(SchemaSource::Glue(table)) };
+    let catalog = Answers(vec![Ok("_rest string"), Ok("id bigint")], AtomicUsize::new(0));
+    let columnar = Columnar::new(&options, Some(Arc::new(catalog)), None).unwrap();
+    let Some(Fault::Halt { cause }) = columnar.encoder().await.err() else {
+        panic!("nothing can be written");
+    };
+    assert_eq!(cause.code, "DataFormatConversion.InvalidSchema");
+    assert!(columnar.encoder().await.is_ok());
 }
 
 #[test]

@@ -44,6 +44,20 @@ pub(in super::super) fn build(
     Ok((root, builder.types))
 }
 
+impl Options {
+    /// The same without Bloom filters that files of this schema cannot have.
+    pub(in crate::encode) fn with_filters_of(&self, schema: &TableSchema) -> Self {
+        let mut options = self.clone();
+        let mut builder = Builder { options: self, types: Vec::new(), named: Vec::new() };
+        // A schema that has no file at all, its writer tells.
+        let is_file = builder.structure(&schema.columns, "", false, 0).is_ok();
+        let named = if is_file { builder.named } else { Vec::new() };
+        let is_known = |name: &String| named.iter().any(|known| known.eq_ignore_ascii_case(name));
+        options.bloom_filter_columns.retain(is_known);
+        options
+    }
+}
+
 struct Builder<'a> {
     options: &'a Options,
     types: Vec<proto::Type>,
@@ -64,7 +78,8 @@ impl Builder<'_> {
         if depth > limits::ORC_NESTING_MAX {
             return Err(WriteError::Nesting(limits::ORC_NESTING_MAX));
         }
-        let filtered = filtered || self.is_filtered(path);
+        // Asked first: what is named is known, also inside of what is named.
+        let filtered = self.is_filtered(path) || filtered;
         if let HiveType::Struct(columns) = of {
             return self.structure(columns, path, filtered, depth);
         }

@@ -84,6 +84,24 @@ fn long_values_make_many_pages() {
 }
 
 #[test]
+fn lists_of_nulls_make_many_pages() {
+    const NULLS: usize = 100_000;
+    let table = table(&[("list", list(HiveType::Int))]);
+    let arrow_schema::DataType::List(field) = table.to_arrow().field(0).data_type().clone() else {
+        panic!("a list is one");
+    };
+    let nulls = Arc::new(arrow_array::Int32Array::new_null(NULLS));
+    let offsets = arrow_buffer::OffsetBuffer::from_lengths([NULLS]);
+    let rows = arrow_array::ListArray::new(field, offsets, nulls, None);
+    let rows = vec![batch(&table, vec![Arc::new(rows)]); 10];
+    let options = Options { page_size: ByteSize(100_000), ..Options::default() };
+    let file = write(&table, &options, &rows);
+    let reader = SerializedFileReader::new(file).unwrap();
+    let pages = reader.get_row_group(0).unwrap().get_column_page_reader(0).unwrap();
+    assert_eq!(pages.count(), 10);
+}
+
+#[test]
 fn the_size_so_far_follows_the_file() {
     let table = table(&[("n", HiveType::Bigint), ("at", HiveType::Timestamp)]);
     let options = Options { block_size: ByteSize(100_000), ..Options::default() };

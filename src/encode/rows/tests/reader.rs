@@ -148,9 +148,13 @@ fn nesting_and_size_are_bounded() {
         RowReader::new(&table(&[("l", array(structure(&wide)))]), &openx(), Unknown::Drop).unwrap();
     let many = |count: usize| format!("{{\"l\":[{}{{}}]}}", "{},".repeat(count));
     assert_eq!(reader.read(many(100).as_bytes()), Ok(1));
+    let values = reader.values();
+    assert!(values > 100_000, "{values}");
     let message = message(&mut reader, many(10_000).as_bytes());
     assert!(message.ends_with("The record unfolds into too many values"), "{message}");
+    assert_eq!(reader.values(), values, "of records that fit");
     assert_eq!(reader.take().num_rows(), 1);
+    assert_eq!(reader.values(), 0);
 }
 
 #[test]
