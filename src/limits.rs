@@ -273,7 +273,7 @@ pub const SPILL_TO_PERCENT: u64 = 60;
 /// Bytes of encoded and open batches of one destination.
 pub const IN_FLIGHT_BYTES_DEFAULT: u64 = 192 * MIB;
 /// Bytes of open batches of all destinations together. Beyond it the largest is closed early.
-pub const OPEN_BYTES_TOTAL: u64 = 192 * MIB;
+pub const OPEN_BYTES_TOTAL: u64 = 128 * MIB;
 /// Smallest such budget: what one read of the journal brings must fit several times.
 pub const OPEN_BYTES_MIN: u64 = 8 * MIB;
 /// Shipment history kept per destination for `standpipe trace`.
