@@ -58,7 +58,7 @@ fn signatures_are_those_of_the_sdk() {
 
 #[test]
 fn a_batch_holds_its_records() {
-    for kind in [data::Kind::Reading, data::Kind::Event] {
+    for kind in [data::Kind::Reading, data::Kind::Event, data::Kind::Regional(10)] {
         let batches = data::batches("bench", kind, 2);
         let plain = data::plain(kind, 2 * data::BATCH_RECORDS * kind.bytes());
         let mut decoded = Vec::new();
