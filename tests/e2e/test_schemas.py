@@ -546,7 +546,8 @@ def test_a_schema_is_inferred_widened_and_kept_over_restarts(daemon, tmp_path):
     assert [schema_of(table) for table in third.values()] == [wide]
     put(d, {"id": 5, "score": 1.5})
     fourth = new_rows(d, folder, 1, {**first, **second, **third})
-    assert [schema_of(table) for table in fourth.values()] == [{**wide, "score": "double"}]
+    # Not `double`, which would round large numbers of the column that is there.
+    assert [schema_of(table) for table in fourth.values()] == [{**wide, "score": "string"}]
 
     log = d.log()
     told = re.findall(r'schema widened.*?field="([^"]+)"', log)
