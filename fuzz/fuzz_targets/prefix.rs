@@ -16,6 +16,7 @@ fuzz_target!(|data: &[u8]| {
         error_output_prefix: next(),
         custom_time_zone: Some(next()),
         file_extension: Some(next()),
+        ..KeyOptions::default()
     };
     let naming = match KeyNaming::parse(&options) {
         Ok(naming) => naming,
