@@ -1,4 +1,4 @@
-//! The only classification of failure. Every sink maps what its destination said to one of three.
+//! The only classification of failure. Every sink maps what its destination said to one of four.
 
 use std::{fmt, time::Duration};
 
@@ -36,6 +36,10 @@ pub enum Fault {
     /// everything, keep asking slowly, go on once it is mended. Never rejects a record.
     #[error("{cause}")]
     Halt { cause: Cause },
+    /// The destination takes no request of this size: fewer records at a time may pass. A record
+    /// that is alone in its request is rejected for it.
+    #[error("{cause}")]
+    TooLarge { cause: Cause },
 }
 
 impl Fault {
@@ -49,7 +53,10 @@ impl Fault {
 
     pub fn cause(&self) -> &Cause {
         match self {
-            Self::Retry { cause, .. } | Self::Reject { cause } | Self::Halt { cause } => cause,
+            Self::Retry { cause, .. }
+            | Self::Reject { cause }
+            | Self::Halt { cause }
+            | Self::TooLarge { cause } => cause,
         }
     }
 }
@@ -62,12 +69,17 @@ pub struct Failure {
     pub cause: Cause,
     /// How many attempts were made before it was given up.
     pub attempts: u32,
+    /// What the destination's kind says besides (`esDocumentId`, `EventId`).
+    pub details: Details,
 }
+
+/// Members of a line of the error output that only one kind of failure has, in their order.
+pub type Details = Vec<(String, serde_json::Value)>;
 
 impl Failure {
     /// A failure at the first and only attempt.
     pub fn new(output_type: &'static str, code: &str, message: impl Into<String>) -> Self {
-        Self { output_type, cause: Cause::new(code, message), attempts: 1 }
+        Self { output_type, cause: Cause::new(code, message), attempts: 1, details: Details::new() }
     }
 }
 

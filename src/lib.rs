@@ -28,6 +28,7 @@ pub mod transform;
 // Layer 2: the record's way, and what describes it.
 pub mod config;
 pub mod delivery;
+pub mod replay;
 
 // Layer 3: the composition root.
 pub mod daemon;

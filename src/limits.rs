@@ -243,6 +243,14 @@ pub const SHIPMENTS_IN_FLIGHT: usize = 4;
 /// The same for a destination that is partitioned, whose objects are many and small: at 50 ms a
 /// request this is 320 objects a second.
 pub const SHIPMENTS_IN_FLIGHT_PARTITIONED: usize = 16;
+/// Requests under way at a time to a destination over HTTP: as many as its answers leave room for,
+/// which the adaptive limit finds out. A destination 100 ms away takes 160 batches a second.
+pub const REQUESTS_IN_FLIGHT: usize = 16;
+/// The same, with those that wait for their turn.
+pub const REQUESTS_WAITING: usize = 20;
+/// Bytes of shipments on their way to a destination over HTTP. Less than for objects: they wait as
+/// plain records, and a request is built of them at each attempt, which takes as much again.
+pub const REQUESTS_BYTES: u64 = 48 * MIB;
 /// Batches of one destination that are closed and wait for their turn. A partitioned destination
 /// closes all of its partitions within an interval; more than this means that it falls behind,
 /// and then nothing more is read.
@@ -305,12 +313,85 @@ pub const S3_BACKOFF_INITIAL: Duration = Duration::from_millis(500);
 pub const S3_BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// One attempt at S3, whole object.
 pub const S3_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Splunk's interval of buffering unless told otherwise (API reference, SplunkBufferingHints).
+pub const SPLUNK_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+/// The interval of buffering for every partner's endpoint unless told otherwise (developer guide,
+/// "Configure buffering hints").
+pub const PARTNER_INTERVAL: Duration = Duration::from_secs(60);
+/// The wait after a destination's first failure (developer guide, HTTP endpoint delivery).
+pub const ENDPOINT_BACKOFF_INITIAL: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts at a destination (developer guide, the same).
+pub const ENDPOINT_BACKOFF_MAX: Duration = Duration::from_secs(120);
+/// Failures in a row after which a destination counts as down: more than the shipments that were on
+/// their way together when one short trouble met them.
+pub const BREAKER_FAILURES: u32 = 5;
+/// The longest pause between two probes of a destination that is down: so late at the most its
+/// return is noticed.
+pub const BREAKER_PROBE_MAX: Duration = Duration::from_secs(30);
+/// What is on its way to a destination that records are replayed to, journal and open batches each.
+pub const REPLAY_JOURNAL_BYTES: u64 = 48 * MIB;
+/// How often a flush that cannot be answered yet is looked at.
+pub const FLUSH_LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a destination must have been well before what piled up is replayed by itself.
+pub const REPLAY_AFTER_DEFAULT: Duration = Duration::from_secs(300);
+/// How often it is looked at whether something is to be replayed.
+pub const REPLAY_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a replay straight to a destination that is told to stop waits for what is under way.
+pub const REPLAY_STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked at what keeps such a replay from going on.
+pub const REPLAY_TROUBLE_EVERY: Duration = Duration::from_secs(2);
+/// How long records that are replayed wait for more of their batch: many calls overlap, so that a
+/// batch is full before as a rule.
+pub const REPLAY_GATHERED_FOR: Duration = Duration::from_millis(250);
+/// What an attempt gets beyond the time limits of its requests: they come first, and tell more.
+pub const ATTEMPT_GRACE: Duration = Duration::from_secs(15);
+
+/// Bytes of a request to Datadog's logs intake before compression: 5 MB (API reference, "Send
+/// logs").
+pub const DATADOG_REQUEST_BYTES_MAX: usize = 5_000_000;
+/// Logs in a request (the same).
+pub const DATADOG_LOGS_MAX: u64 = 1000;
+/// Bytes of one log: 1 MB (the same). Of a larger one Datadog throws away the end without a word.
+pub const DATADOG_LOG_BYTES_MAX: usize = 1_000_000;
+/// Largest answer of Datadog; what it says of an error has some hundred bytes.
+pub const DATADOG_ANSWER_BYTES_MAX: usize = 64 * KIB as usize;
+/// How long HTTP endpoints and OpenSearch are asked again unless told otherwise (API reference).
+pub const RETRY_DURATION_DEFAULT: Duration = Duration::from_secs(300);
+/// The same for Splunk (API reference, SplunkRetryOptions).
+pub const SPLUNK_RETRY_DURATION_DEFAULT: Duration = Duration::from_secs(3600);
+/// Longest answer of OpenSearch to a bulk request: so much, and more for each document. An error has
+/// some 300 bytes, with its causes and the values it names up to 2 KiB. Answers are held in memory.
+pub const BULK_ANSWER_BYTES_BASE: usize = MIB as usize;
+pub const BULK_ANSWER_BYTES_PER_RECORD: usize = 2 * KIB as usize;
+pub const BULK_ANSWER_BYTES_MAX: usize = 16 * MIB as usize;
+/// The longest retry duration: what failed for a week is better kept elsewhere.
+pub const RETRY_DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Attempts at a time that a destination is first trusted with, where their number adapts. The
+/// right number is found within a few rounds either way; a larger one would fall upon a destination
+/// that has just come back.
+pub const ATTEMPTS_AT_FIRST: usize = 4;
+/// Smallest request whose refusal for its size is remembered. Nobody sets a limit below it; what is
+/// refused there has too many records, or a trouble of its own.
+pub const REFUSED_BYTES_MIN: u64 = 64 * KIB;
+/// Small records, each refused alone in its request while nothing passes, before the destination is
+/// held to refuse us rather than them. A setting that is wrong is refused with the same statuses, and
+/// would send everything to the error output, each record by a request of its own.
+pub const REFUSED_ALONE_MAX: usize = 8;
+/// Requests that pass in a row before somewhat larger ones are tried again, once one was refused
+/// for its size. One in so many is then refused for nothing, as long as the limit stands.
+pub const PASSED_BEFORE_LARGER: u32 = 64;
+/// Failures, one after the other, of the pieces of a shipment that was too large, before the rest
+/// of it is left for the next attempt. One may be that piece's own; more are the destination's, and
+/// a time limit for each of a hundred pieces would be hours.
+pub const PIECES_FAILED_IN_A_ROW: u32 = 2;
 /// Parts of one object under way at a time. They are slices of the object, so more of them cost
 /// connections rather than memory.
 pub const PARTS_IN_FLIGHT: usize = 3;
 /// Time given to the tidying up of an unfinished upload; what is left then is for the bucket's
 /// lifecycle rule.
 pub const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
+/// One step of a trial of a destination: somebody waits for the answer at a terminal.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 /// The wait when a server says `SlowDown` without saying how long.
 pub const SLOW_DOWN_WAIT: Duration = Duration::from_secs(1);
 /// Longest wait a server may ask for with `Retry-After`. Beyond it a delivery would rest long
@@ -347,6 +428,39 @@ pub const FOLDERS_REMEMBERED: usize = 4096;
 pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest such time; service managers give up long before.
 pub const SHUTDOWN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+// ------------------------------------------------- what destinations over HTTP may be told
+
+/// Largest request of an HTTP endpoint before compression (developer guide, HTTP endpoint delivery).
+pub const HTTP_BUFFER_BYTES_MAX: u64 = 64 * MIB;
+/// Largest request of Splunk: its collector takes no more unless it is told to (API reference,
+/// SplunkBufferingHints).
+pub const SPLUNK_BUFFER_BYTES_MAX: u64 = 5 * MIB;
+/// Largest request of OpenSearch (API reference): its nodes refuse bodies above 100 MiB.
+pub const SEARCH_BUFFER_BYTES_MAX: u64 = 100 * MIB;
+/// Largest request of Datadog's intake, which takes 5 MB with what is put around the logs.
+pub const DATADOG_BUFFER_BYTES_MAX: u64 = 4 * MIB;
+/// Longest time for one request of a destination: whoever needs more has lost it.
+pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+/// Bounds of the wait for Splunk's acknowledgement. Firehose: 180 to 600 s.
+pub const SPLUNK_ACKNOWLEDGMENT_MIN: Duration = Duration::from_secs(1);
+pub const SPLUNK_ACKNOWLEDGMENT_MAX: Duration = Duration::from_secs(600);
+/// Shortest pause between two questions for acknowledgements: more often costs more than it tells.
+pub const SPLUNK_POLL_MIN: Duration = Duration::from_millis(100);
+/// Common attributes of an HTTP endpoint, and their lengths (API reference,
+/// HttpEndpointRequestConfiguration).
+pub const COMMON_ATTRIBUTES_MAX: usize = 50;
+pub const ATTRIBUTE_NAME_CHARS_MAX: usize = 256;
+pub const ATTRIBUTE_VALUE_CHARS_MAX: usize = 1024;
+/// Longest name of an HTTP endpoint (API reference, HttpEndpointConfiguration).
+pub const ENDPOINT_NAME_CHARS_MAX: usize = 256;
+/// Longest access key of an HTTP endpoint (API reference), and more than any token has.
+pub const ACCESS_KEY_BYTES_MAX: usize = 4096;
+/// Longest name of an index as configured, and of a type (API reference).
+pub const INDEX_NAME_CHARS_MAX: usize = 80;
+pub const TYPE_NAME_CHARS_MAX: usize = 100;
+/// Longest tag of Datadog; it cuts what is longer (documentation, "Getting Started with Tags").
+pub const DATADOG_TAG_CHARS_MAX: usize = 200;
 
 // --------------------------------------------------------------------------------- Parquet files
 
@@ -388,8 +502,35 @@ pub const AWS_IDENTITIES_SHARED: usize = 1024;
 /// How deep the columns of an ORC file are nested at most. Reading and writing recurse that far; a
 /// table that means it stays below ten.
 pub const ORC_NESTING_MAX: usize = 64;
+/// Clients for HTTP kept, one for each kind of TLS. Beyond it all are forgotten and made anew, which
+/// costs each a connection.
+pub const HTTP_CLIENTS: usize = 256;
+/// Addresses of a name that a trial tries, one behind the other.
+pub const PROBED_ADDRESSES: usize = 8;
+/// The port of a proxy whose address names none (as curl and hyper take it).
+pub const PROXY_PORT: u16 = 80;
+/// How long the rest of an answer is waited for of which the status alone matters: what comes late
+/// costs its connection.
+pub const ANSWER_QUOTE_WAIT: Duration = Duration::from_secs(2);
 /// Longest message of a server that is passed on, in characters.
 pub const MESSAGE_CHARS_MAX: usize = 400;
+
+// ------------------------------------------------------------------------------ HTTP endpoints
+
+/// Most records in a request (developer guide, HTTP endpoint delivery request).
+pub const ENDPOINT_RECORDS_MAX: usize = 10_000;
+/// Largest body of a request before compression: 64 MiB (same page).
+pub const ENDPOINT_BODY_BYTES_MAX: usize = 64 * MIB as usize;
+/// Largest answer, headers included: 1 MiB (same page).
+pub const ENDPOINT_ANSWER_BYTES_MAX: usize = MIB as usize;
+/// Longest `errorMessage` of an answer (same page).
+pub const ENDPOINT_ERROR_CHARS_MAX: usize = 8192;
+/// Longest reason phrase behind a status (error code
+/// `HttpEndpoint.ResponseReasonPhraseExceededLimit`).
+pub const ENDPOINT_REASON_CHARS_MAX: usize = 64;
+/// How much is read of an answer that is only quoted: more than a message of ours takes, for it
+/// may begin with markup.
+pub const ENDPOINT_QUOTE_BYTES: usize = 4 * KIB as usize;
 
 // ---------------------------------------------------------------------------- Lambda functions
 
@@ -413,6 +554,20 @@ pub const LAMBDA_TIMEOUT_MAX: Duration = Duration::from_secs(900);
 /// Most `partitionKeys` of one record. Firehose takes 50 keys in a prefix.
 pub const LAMBDA_PARTITION_KEYS_MAX: usize = 256;
 
+// -------------------------------------------------------------------------- Secrets Manager
+
+/// One question to Secrets Manager.
+pub const SECRET_TIMEOUT: Duration = Duration::from_secs(20);
+/// Largest answer: a secret has up to 64 KiB (Secrets Manager quotas), and each byte of it may take
+/// six in JSON.
+pub const SECRET_ANSWER_BYTES_MAX: usize = 512 * KIB as usize;
+/// How long a managed key is used before it is looked up again. A question costs money, and a key
+/// that was rotated shows earlier by being refused.
+pub const SECRET_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Time between two questions for the same key, however often it is refused. Less would ask in step
+/// with the attempts at a destination that refuses a key for good.
+pub const SECRET_ASK_INTERVAL: Duration = Duration::from_secs(5);
+
 // ---------------------------------------------------------------------------- Glue Data Catalog
 
 /// One question to Glue.
@@ -432,8 +587,76 @@ pub const PARTITIONS_REMEMBERED: usize = 16_384;
 /// oldest is forgotten and uploaded again; shipments under way are far fewer.
 pub const UNREGISTERED_UPLOADS: usize = 1024;
 
+// --------------------------------------------------------------------------------------- Splunk
+
+/// Largest answer of the collector. Its answers are short; the largest says of each id of a poll
+/// whether it is acknowledged.
+pub const SPLUNK_ANSWER_BYTES_MAX: usize = 64 * KIB as usize;
+/// Acknowledgement ids asked for in one poll. More would not fit the answer.
+pub const SPLUNK_ACKS_PER_POLL: usize = 1000;
+/// One poll. What it would have told is lost when it takes longer, and the events are sent again;
+/// a hanging one holds up the news of all others.
+pub const SPLUNK_POLL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The size above which Splunk Cloud answers that the first object is invalid (found between
+/// 5,242,881 and 6,000,000 bytes before compression).
+pub const SPLUNK_CONTENT_BYTES: usize = 5 * MIB as usize;
+/// Cookies of one destination. Load balancers set one or two.
+pub const SPLUNK_COOKIES_MAX: usize = 16;
+/// What they may take in a request's head; servers refuse heads of more than 8 KiB.
+pub const SPLUNK_COOKIES_BYTES_MAX: usize = 4 * KIB as usize;
+
 const _: () = {
+    // `"18446744073709551615":false,` for each.
+    assert!(SPLUNK_ACKS_PER_POLL * 30 < SPLUNK_ANSWER_BYTES_MAX);
+};
+
+// --------------------------------------------------------------------------------------- replay
+
+/// Longest line of an error object that is read. Firehose takes records of up to 10 MiB from
+/// Kinesis, which are 13.4 MiB in base64; what is longer is damage.
+pub const REPLAY_LINE_BYTES_MAX: usize = 16 * MIB as usize;
+/// What an object may unpack to. It is read as a stream, so more would cost time, not memory: this
+/// ends archives that were made to never end.
+pub const REPLAY_UNPACKED_BYTES_MAX: u64 = 64 * GIB;
+/// Largest block of a Snappy stream that is unpacked. snappy-java writes 32 KiB, Hadoop 256 KiB.
+pub const REPLAY_BLOCK_BYTES_MAX: usize = 32 * MIB as usize;
+/// What is read of an unpacked object at a time.
+pub const REPLAY_WINDOW_BYTES: usize = 256 * KIB as usize;
+/// Objects being read at a time. They are delivered one after the other; those ahead hide the wait
+/// for the first byte.
+pub const REPLAY_OBJECTS_AHEAD: usize = 4;
+/// Records that a reader hands on together, in bytes, and how many such pieces of one object wait.
+pub const REPLAY_PIECE_BYTES: usize = MIB as usize;
+pub const REPLAY_PIECES_AHEAD: usize = 2;
+/// Objects that are listed ahead. Up to so many the remaining time is known from the start.
+pub const REPLAY_LISTED_AHEAD: usize = 10_000;
+/// Calls of a deliverer under way at a time.
+pub const REPLAY_IN_FLIGHT: usize = 4;
+/// Records whose replays are remembered, 20 bytes each and as much again while the table grows.
+pub const REPLAY_REMEMBERED: usize = 1_000_000;
+/// How long they are: a circle turns faster.
+pub const REPLAY_REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How far the clocks of those who write error records may differ from ours.
+pub const REPLAY_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+/// Longest time that progress within an object is written but not synced.
+pub const REPLAY_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Troubles that a report names; more of them are counted.
+pub const REPLAY_TROUBLES_NAMED: usize = 1_000;
+/// Damaged lines that are named of one object.
+pub const REPLAY_DAMAGES_NAMED: usize = 20;
+/// Kinds and codes that are counted apart. Codes come from the objects, so they are bounded.
+pub const REPLAY_SUMMARY_ROWS: usize = 1_000;
+/// What is shown of a sample, and of a message.
+pub const REPLAY_SAMPLE_BYTES: usize = 200;
+/// How often a request of the replay is sent again for passing trouble; with the waits between
+/// them a minute.
+pub const REPLAY_ATTEMPTS: u32 = 7;
+
+const _: () = {
+    assert!(REPLAY_LINE_BYTES_MAX > RECORD_BYTES_MAX / 3 * 4 * 2);
+    assert!(REPLAY_PIECE_BYTES <= BATCH_BYTES_MAX);
     assert!(UNREGISTERED_UPLOADS > SHIPMENTS_IN_FLIGHT);
+    assert!(ENDPOINT_REASON_CHARS_MAX < MESSAGE_CHARS_MAX);
     assert!(LAMBDA_REQUEST_BYTES_MAX < LAMBDA_ANSWER_BYTES_MAX);
     assert!(BATCH_BYTES_MAX + BATCH_RECORDS_MAX * 8 < FRAME_BYTES_MAX);
     assert!((FRAME_BYTES_MAX as u64) < SEGMENT_BYTES);

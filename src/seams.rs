@@ -21,8 +21,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    fault::{Failure, Fault},
-    record::{Frame, Piece, Position, Put, Ranges, Record},
+    fault::{Cause, Details, Failure, Fault, output_type},
+    net::sigv4::sha256,
+    record::{Frame, Leaf, Piece, Position, Put, Ranges, Record, Route},
 };
 
 // ---------------------------------------------------------------------------------------- Source
@@ -303,6 +304,9 @@ impl RawBatch {
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
     pub body: Bytes,
+    /// Where each record ends in `body`, for destinations that take records one by one; empty for
+    /// an object, which is one piece.
+    pub ends: Vec<u32>,
     /// Index of the record in the batch, and why it did not fit.
     pub unfit: Vec<(u64, Failure)>,
 }
@@ -328,14 +332,83 @@ pub trait Encoder: Send + Sync {
 pub struct Shipment {
     /// Object key, or request id.
     pub key: String,
+    /// The object; or the records one behind the other, where `list` tells them apart.
     pub body: Bytes,
     pub content_type: &'static str,
     pub content_encoding: Option<&'static str>,
     pub records: u64,
     /// The positions this shipment settles.
     pub positions: Ranges,
+    /// Where it goes: the partition of a record's route (an index, a table), or the error output.
+    pub route: Route,
+    /// Its records one by one, for destinations that take them so. `None` for an object.
+    pub list: Option<Arc<RecordList>>,
+}
+
+/// The records of a shipment one by one. Both lists have one entry for each record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordList {
+    /// Where each record ends in the body.
+    pub ends: Vec<u32>,
+    /// Where each record comes from: what stable ids are made of.
+    pub leaves: Vec<Leaf>,
+}
+
+impl Shipment {
     /// Whether it is of the error output.
-    pub is_error: bool,
+    pub fn is_error(&self) -> bool {
+        matches!(self.route, Route::Errors(_))
+    }
+
+    /// The records, where they are told apart; none of an object.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let ends: &[u32] = self.list.as_ref().map_or(&[], |list| &list.ends);
+        let mut start = 0;
+        ends.iter().map(move |&end| {
+            let record = &self.body[start..end as usize];
+            start = end as usize;
+            record
+        })
+    }
+
+    /// One record, without copying it. Empty for an object and past the end.
+    pub fn record(&self, index: u64) -> Bytes {
+        let Some(list) = &self.list else { return Bytes::new() };
+        let Some(&end) = list.ends.get(index as usize) else { return Bytes::new() };
+        let start = index.checked_sub(1).map_or(0, |before| list.ends[before as usize]);
+        self.body.slice(start as usize..end as usize)
+    }
+
+    /// A shipment of these records alone, given in ascending order, under a key of its own that is
+    /// the same whenever it is made of the same records. An object cannot be taken apart: it stays
+    /// whole.
+    pub fn select(&self, indexes: &[u64]) -> Self {
+        let Some(list) = &self.list else { return self.clone() };
+        if indexes.len() == list.ends.len() {
+            return self.clone();
+        }
+        let mut body = Vec::new();
+        let mut picked = RecordList::default();
+        let mut name = Vec::new();
+        for &index in indexes {
+            body.extend_from_slice(&self.record(index));
+            picked.ends.push(body.len() as u32);
+            let leaf = list.leaves[index as usize];
+            picked.leaves.push(leaf);
+            name.extend_from_slice(&leaf.sequence.to_be_bytes());
+            name.extend_from_slice(&leaf.index.to_be_bytes());
+        }
+        name.extend_from_slice(self.key.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&sha256(&name)[..16]);
+        Self {
+            key: uuid::Builder::from_custom_bytes(id).into_uuid().to_string(),
+            body: body.into(),
+            records: indexes.len() as u64,
+            list: Some(Arc::new(picked)),
+            ..self.clone()
+        }
+    }
 }
 
 /// What an accepted attempt left over.
@@ -343,14 +416,52 @@ pub struct Shipment {
 pub struct Delivered {
     /// Records that the destination refused for their own fault, by index in the shipment.
     pub rejected: Vec<(u64, Failure)>,
-    /// Records to be sent again, by index in the shipment.
-    pub leftovers: Vec<u64>,
+    /// Records to be sent again.
+    pub left: Option<Left>,
+}
+
+/// Records of a shipment that are not at the destination yet, and why. Only of a shipment that
+/// lists its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Indexes in the shipment, ascending.
+    pub indexes: Vec<u64>,
+    /// `Retry` or `Halt`; `None` where the attempt only did not get to them, because others were
+    /// refused before: then they may be sent at once.
+    pub fault: Option<Fault>,
+}
+
+/// One step of a trial of a destination, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// What was tried: `name resolution`, `TLS`, `authentication`, `write`.
+    pub step: &'static str,
+    /// What was found, or what is wrong in the destination's own words.
+    pub result: Result<String, Cause>,
 }
 
 /// One destination. `deliver` is one attempt, honestly classified; nothing is retried inside.
 #[async_trait]
 pub trait Sink: Send + Sync {
     /// `Ok`: every record of the shipment is durably at the destination, except those listed.
-    /// Delivering the same shipment twice leaves it there once.
+    /// Delivering the same shipment twice leaves it there once, as far as the destination can tell.
     async fn deliver(&self, shipment: &Shipment) -> Result<Delivered, Fault>;
+
+    /// The category under which records that it refuses stand in the error output: one of
+    /// [`crate::fault::output_type`].
+    fn output_type(&self) -> &'static str {
+        output_type::PROCESSING_FAILED
+    }
+
+    /// What the error output says of a refused record besides what it says of all: its id at the
+    /// destination, say. In the order in which it stands there.
+    fn details(&self, _shipment: &Shipment, _index: u64) -> Details {
+        Details::new()
+    }
+
+    /// Tries the destination once, step by step, until one fails: name resolution, connection,
+    /// TLS, authentication, permission to write. Leaves nothing behind, or what its step names.
+    async fn check(&self) -> Vec<Trial> {
+        Vec::new()
+    }
 }

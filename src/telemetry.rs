@@ -112,11 +112,43 @@ impl DestinationMetrics {
     }
 }
 
-/// What a family of delivery metrics is called after: `DeliveryToS3` or `BackupToS3`.
+/// What a family of delivery metrics is called after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryKind {
     DeliveryToS3,
     BackupToS3,
+    DeliveryToHttpEndpoint,
+    DeliveryToSplunk,
+    DeliveryToAmazonOpenSearchService,
+    DeliveryToAmazonOpenSearchServerless,
+    /// Datadog's logs intake (beyond Firehose).
+    DeliveryToDatadog,
+}
+
+impl DeliveryKind {
+    const ALL: [Self; 7] = [
+        Self::DeliveryToS3,
+        Self::BackupToS3,
+        Self::DeliveryToHttpEndpoint,
+        Self::DeliveryToSplunk,
+        Self::DeliveryToAmazonOpenSearchService,
+        Self::DeliveryToAmazonOpenSearchServerless,
+        Self::DeliveryToDatadog,
+    ];
+
+    fn family(self) -> &'static str {
+        match self {
+            Self::DeliveryToS3 => "delivery_to_s3",
+            Self::BackupToS3 => "backup_to_s3",
+            Self::DeliveryToHttpEndpoint => "delivery_to_http_endpoint",
+            Self::DeliveryToSplunk => "delivery_to_splunk",
+            Self::DeliveryToAmazonOpenSearchService => "delivery_to_amazon_open_search_service",
+            Self::DeliveryToAmazonOpenSearchServerless => {
+                "delivery_to_amazon_open_search_serverless"
+            }
+            Self::DeliveryToDatadog => "delivery_to_datadog",
+        }
+    }
 }
 
 #[derive(Default)]
@@ -140,12 +172,12 @@ impl DeliveryFamilies {
         registry.register(format!("{name}_records"), "Records delivered", families.records.clone());
         registry.register(
             format!("{name}_object_count"),
-            "Objects written",
+            "Objects written, or batches sent",
             families.object_count.clone(),
         );
         registry.register(
             format!("{name}_attempts"),
-            "Attempts to write an object",
+            "Attempts to deliver an object or a batch",
             families.attempts.clone(),
         );
         registry.register(
@@ -176,8 +208,7 @@ pub struct Metrics {
     journal_syncs: Family<StreamLabels, Gauge>,
     journal_sync_seconds: Family<StreamLabels, FloatGauge>,
     journal_failed: Family<StreamLabels, Gauge>,
-    delivery: DeliveryFamilies,
-    backup: DeliveryFamilies,
+    delivery: [DeliveryFamilies; DeliveryKind::ALL.len()],
     failed_records: Family<DestinationLabels, Counter>,
     dropped_records: Family<DestinationLabels, Counter>,
     damaged_records: Family<DestinationLabels, Counter>,
@@ -203,8 +234,8 @@ impl Metrics {
     pub fn new() -> Self {
         let mut root = Registry::default();
         let registry = root.sub_registry_with_prefix("standpipe");
-        let delivery = DeliveryFamilies::registered(registry, "delivery_to_s3");
-        let backup = DeliveryFamilies::registered(registry, "backup_to_s3");
+        let delivery =
+            DeliveryKind::ALL.map(|kind| DeliveryFamilies::registered(registry, kind.family()));
         macro_rules! family {
             ($name:literal, $help:literal) => {{
                 let family = Family::default();
@@ -224,7 +255,6 @@ impl Metrics {
         );
         Self {
             delivery,
-            backup,
             incoming_bytes: family!("incoming_bytes", "Bytes of records accepted"),
             incoming_records: family!("incoming_records", "Records accepted"),
             incoming_put_requests: family!("incoming_put_requests", "Put calls accepted"),
@@ -303,10 +333,8 @@ impl Metrics {
     ) -> DestinationMetrics {
         let labels =
             DestinationLabels { stream: stream.to_owned(), destination: destination.to_owned() };
-        let family = match kind {
-            DeliveryKind::DeliveryToS3 => &self.delivery,
-            DeliveryKind::BackupToS3 => &self.backup,
-        };
+        // `ALL` holds the kinds in the order of their numbers; a test holds it to that.
+        let family = &self.delivery[kind as usize];
         DestinationMetrics {
             bytes: family.bytes.get_or_create_owned(&labels),
             records: family.records.get_or_create_owned(&labels),
@@ -357,6 +385,17 @@ pub type SharedMetrics = Arc<Metrics>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_family() {
+        let metrics = Metrics::new();
+        for (at, kind) in DeliveryKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at);
+            metrics.destination(kind, "s", "d").records.inc();
+            let line = format!("standpipe_{}_records_total{{", kind.family());
+            assert!(metrics.render().contains(&line), "{line}");
+        }
+    }
 
     #[test]
     fn the_exposition_names_streams_and_destinations() {

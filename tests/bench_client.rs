@@ -78,3 +78,16 @@ fn a_batch_holds_its_records() {
         assert!(decoded == plain, "the kernels see other records than the daemon");
     }
 }
+
+#[test]
+fn a_stamp_comes_back_from_the_record_it_was_put_into() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let stamp = 1_760_000_123_000_000_000;
+    let body = data::stamped("bench", data::Kind::Reading, 1, stamp, &mut rng);
+    let call: serde_json::Value = serde_json::from_slice(&body.json).unwrap();
+    let text = call["Record"]["Data"].as_str().unwrap();
+    let record = base64_simd::STANDARD.decode_to_vec(text).unwrap();
+    assert!(serde_json::from_slice::<serde_json::Value>(&record).unwrap().is_object());
+    assert_eq!(data::stamp_of(&record).unwrap(), stamp);
+    assert!(data::stamp_of(b"{}").is_err());
+}

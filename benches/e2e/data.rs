@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::{Context as _, Result};
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use fastrand::Rng;
@@ -178,6 +179,25 @@ pub fn single(stream: &str, kind: Kind, id: u64, rng: &mut Rng) -> Body {
     let data = base64_simd::STANDARD.encode_to_string(kind.record(id, rng));
     let json = format!(r#"{{"DeliveryStreamName":"{stream}","Record":{{"Data":"{data}"}}}}"#);
     Body::new(json, kind.bytes() as u64, 1)
+}
+
+/// Digits of a stamp: any time in nanoseconds.
+const STAMP_DIGITS: usize = 20;
+const STAMP_OPEN: &str = r#"{"sent":""#;
+
+/// A PutRecord to `stream` of a record that begins with a stamp.
+pub fn stamped(stream: &str, kind: Kind, id: u64, stamp: u64, rng: &mut Rng) -> Body {
+    let record = kind.record(id, rng);
+    let record = format!("{STAMP_OPEN}{stamp:0STAMP_DIGITS$}\",{}", &record[1..]);
+    let data = base64_simd::STANDARD.encode_to_string(&record);
+    let json = format!(r#"{{"DeliveryStreamName":"{stream}","Record":{{"Data":"{data}"}}}}"#);
+    Body::new(json, record.len() as u64, 1)
+}
+
+/// The stamp of such a record.
+pub fn stamp_of(record: &[u8]) -> Result<u64> {
+    let digits = record.get(STAMP_OPEN.len()..STAMP_OPEN.len() + STAMP_DIGITS);
+    Ok(std::str::from_utf8(digits.context("no stamp")?)?.parse()?)
 }
 
 /// Distinct full batches, made once so that the client costs little while measuring.

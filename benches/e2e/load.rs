@@ -3,16 +3,19 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
 use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    client::{Api, Attempt, Operation, all_taken, invocation},
+    client::{Api, Attempt, Connection, Operation, all_taken, invocation},
     data::Body,
 };
 
@@ -86,26 +89,7 @@ pub async fn run(
                         return Ok::<_, anyhow::Error>(outcome);
                     }
                     let body = &bodies[turn % bodies.len()];
-                    let id = invocation();
-                    let mut number = 1;
-                    let began = Instant::now();
-                    loop {
-                        let attempt = Attempt { invocation: &id, number };
-                        let (status, answer) = connection.put(operation, body, &attempt).await?;
-                        if all_taken(operation, status, &answer) {
-                            break;
-                        }
-                        if !try_later(status) {
-                            bail!("{status}: {}", String::from_utf8_lossy(&answer));
-                        }
-                        outcome.refused += 1;
-                        number += 1;
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                    outcome.micros.push(began.elapsed().as_micros() as u32);
-                    outcome.calls += 1;
-                    outcome.records += body.records;
-                    outcome.bytes += body.record_bytes;
+                    put(&mut connection, operation, body, &mut outcome).await?;
                 }
             })
         })
@@ -117,6 +101,101 @@ pub async fn run(
     total.elapsed = start.elapsed();
     total.micros.sort_unstable();
     Ok(total)
+}
+
+/// Puts a body until it is taken.
+async fn put(
+    connection: &mut Connection,
+    operation: Operation,
+    body: &Body,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let id = invocation();
+    let began = Instant::now();
+    for number in 1.. {
+        let attempt = Attempt { invocation: &id, number };
+        let (status, answer) = connection.put(operation, body, &attempt).await?;
+        if all_taken(operation, status, &answer) {
+            break;
+        }
+        if !try_later(status) {
+            bail!("{status}: {}", String::from_utf8_lossy(&answer));
+        }
+        outcome.refused += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    outcome.micros.push(began.elapsed().as_micros() as u32);
+    outcome.calls += 1;
+    outcome.records += body.records;
+    outcome.bytes += body.record_bytes;
+    Ok(())
+}
+
+/// Connections that were not needed for longer are left: the daemon closes them.
+const IDLE_MAX: Duration = Duration::from_secs(2);
+
+/// A load of so many calls a second, however long each takes: a call that is slow keeps none of
+/// the others back, as it would not keep back other clients.
+pub struct Paced {
+    /// Records acknowledged so far.
+    pub records: Arc<AtomicU64>,
+    enough: CancellationToken,
+    task: JoinHandle<Result<Outcome>>,
+}
+
+impl Paced {
+    /// A call each `period`, of what `body` makes of its number.
+    pub fn start(
+        api: &Arc<Api>,
+        operation: Operation,
+        period: Duration,
+        mut body: impl FnMut(u64) -> Body + Send + 'static,
+    ) -> Self {
+        let (records, enough) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
+        let (of_task, stop, api) = (records.clone(), enough.clone(), api.clone());
+        let task = tokio::spawn(async move {
+            let start = Instant::now();
+            let (mut total, mut calls) = (Outcome::default(), JoinSet::new());
+            let idle: Arc<Mutex<Vec<(Connection, Instant)>>> = Arc::default();
+            let mut ticks = tokio::time::interval(period);
+            for number in 0.. {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    _ = ticks.tick() => {}
+                }
+                let (body, api) = (body(number), api.clone());
+                let (idle, records) = (idle.clone(), of_task.clone());
+                calls.spawn(async move {
+                    let kept = idle.lock().pop();
+                    let mut connection = match kept {
+                        Some((connection, since)) if since.elapsed() < IDLE_MAX => connection,
+                        _ => api.connect().await?,
+                    };
+                    let mut outcome = Outcome::default();
+                    put(&mut connection, operation, &body, &mut outcome).await?;
+                    idle.lock().push((connection, Instant::now()));
+                    records.fetch_add(body.records, Ordering::Relaxed);
+                    anyhow::Ok(outcome)
+                });
+                while let Some(ended) = calls.try_join_next() {
+                    total.add(ended??);
+                }
+            }
+            total.elapsed = start.elapsed();
+            while let Some(ended) = calls.join_next().await {
+                total.add(ended??);
+            }
+            total.micros.sort_unstable();
+            Ok(total)
+        });
+        Self { records, enough, task }
+    }
+
+    /// Begins no more calls, and waits for those under way.
+    pub async fn stop(self) -> Result<Outcome> {
+        self.enough.cancel();
+        self.task.await?
+    }
 }
 
 /// ServiceUnavailableException is HTTP 500 at Firehose, 503 in front of it.

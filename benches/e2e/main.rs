@@ -5,6 +5,7 @@
 //! cargo bench --bench e2e -- --only throughput --s3 null
 //! cargo bench --bench e2e -- --kill 5 --records 3000000     what a crash costs: nothing
 //! cargo bench --bench e2e -- --backlog-gb 10                start with 10 GB undelivered
+//! cargo bench --bench e2e -- --only requests,zero,outage,replay   destinations over HTTP
 //! ```
 //!
 //! CPU is that of the daemon's process alone, from the first put until the last record lies in
@@ -15,11 +16,17 @@ mod crash;
 mod data;
 mod kernels;
 mod load;
+mod outage;
 mod partitions;
 mod probe;
+mod process;
+mod receiver;
+mod replay;
+mod requests;
 mod s3;
 mod server;
 mod sign;
+mod zero;
 
 use std::{
     path::{Path, PathBuf},
@@ -65,6 +72,12 @@ struct Args {
     /// Instead of the table: time to the first accepted record with so many GB undelivered.
     #[arg(long, value_name = "GB")]
     backlog_gb: Option<u64>,
+    /// How long the destination is down in the part `outage`.
+    #[arg(long, default_value_t = 60)]
+    outage_seconds: u64,
+    /// Failed records in the part `replay`.
+    #[arg(long, default_value_t = 1_000_000)]
+    replay_records: u64,
     /// Another binary than the one built beside this benchmark.
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -89,6 +102,14 @@ enum Part {
     Parquet,
     /// Records into 5,000 partitions, as gzip.
     Many,
+    /// Records to Splunk, an HTTP endpoint and OpenSearch.
+    Requests,
+    /// From PutRecord to the destination, with interval 0.
+    Zero,
+    /// A destination that is down, and comes back.
+    Outage,
+    /// `standpipe replay` out of a bucket to a destination.
+    Replay,
 }
 
 fn main() -> Result<()> {
@@ -134,6 +155,18 @@ async fn run(args: Args) -> Result<()> {
     if bench.wants(Part::Latency) {
         bench.latency().await?;
     }
+    if bench.wants(Part::Requests) {
+        requests::run(&bench).await?;
+    }
+    if bench.wants(Part::Zero) {
+        zero::run(&bench).await?;
+    }
+    if bench.wants(Part::Outage) {
+        outage::run(&bench).await?;
+    }
+    if bench.wants(Part::Replay) {
+        replay::run(&bench).await?;
+    }
     Ok(())
 }
 
@@ -160,7 +193,7 @@ impl Bench {
         std::fs::create_dir_all(&folder)?;
         let s3 = S3::start(self.choice, &self.s3_folder.path().join(name)).await?;
         let binary = self.args.binary.clone().unwrap_or_else(|| server::built_binary().to_owned());
-        let destination = server::GZIP.to_owned();
+        let destination = server::bucket(server::GZIP);
         let setup = Setup { binary, folder, s3: s3.address, journal_gib: 40, destination };
         Ok((s3, setup))
     }
@@ -213,7 +246,7 @@ impl Bench {
             Until::Elapsed(Duration::from_secs(self.args.seconds)),
         )
         .await?;
-        delivered(&daemon, &mut s3, load.bytes).await?;
+        delivered(&daemon, || Ok(s3.stored()?.record_bytes), load.bytes).await?;
         let whole = start.elapsed();
         let cpu = daemon.cpu_s()? - cpu_before;
         let (_, peak) = daemon.memory_mb()?;
@@ -341,14 +374,18 @@ async fn first_accepted(daemon: &Daemon, body: &Body, start: Instant) -> Result<
     }
 }
 
-/// Waits until all `bytes` of records lie in the bucket. What is open is flushed only near the end,
+/// Waits until all `bytes` of records are at the destination, as `stored` counts them. What is open is flushed only near the end,
 /// for a flush amid the rest would make small objects that no user gets.
-async fn delivered(daemon: &Daemon, s3: &mut S3, bytes: u64) -> Result<()> {
+async fn delivered(
+    daemon: &Daemon,
+    mut stored: impl FnMut() -> Result<u64>,
+    bytes: u64,
+) -> Result<()> {
     const NEAR_BYTES: u64 = 16 << 20;
     const STALLED: Duration = Duration::from_millis(500);
     let mut last = (0, Instant::now());
     loop {
-        let stored = s3.stored()?.record_bytes;
+        let stored = stored()?;
         if stored >= bytes {
             return Ok(());
         }

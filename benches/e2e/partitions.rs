@@ -12,7 +12,7 @@ use crate::{
     client::Operation,
     data::{self, Kind},
     load::{self, Until},
-    server::{Daemon, STREAM},
+    server::{self, Daemon, STREAM},
 };
 
 const RECORDS: &str = "standpipe_delivery_to_s3_records_total";
@@ -91,7 +91,7 @@ struct Run {
 async fn run(bench: &Bench, name: &str, destination: &str, regions: u8) -> Result<Run> {
     let bodies = Arc::new(data::batches(STREAM, Kind::Regional(regions), bench.args.bodies));
     let (_s3, mut setup) = bench.stage(name).await?;
-    setup.destination = destination.to_owned();
+    setup.destination = server::bucket(destination);
     let daemon = setup.start().await?;
     let cpu_before = daemon.cpu_s()?;
     let start = Instant::now();

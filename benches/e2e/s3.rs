@@ -93,6 +93,11 @@ impl S3 {
         Ok(sum)
     }
 
+    /// The folder whose folders are its buckets.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The files of the bucket.
     pub fn objects(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();

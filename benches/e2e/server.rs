@@ -12,12 +12,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::client::{ACCESS_KEY_ID, Api, REGION, SECRET};
+use crate::{
+    client::{ACCESS_KEY_ID, Api, REGION, SECRET},
+    process,
+};
 
 pub const STREAM: &str = "bench";
 pub const BUCKET: &str = "bench";
-/// Clock ticks per second in /proc/PID/stat: a constant of the kernel's interface (USER_HZ).
-const TICKS_PER_S: f64 = 100.0;
 
 /// How to start it.
 pub struct Setup {
@@ -26,11 +27,26 @@ pub struct Setup {
     pub folder: PathBuf,
     pub s3: SocketAddr,
     pub journal_gib: u64,
-    /// What stands behind the bucket of the one destination, in YAML.
+    /// The one destination: its kind and what stands below it, in YAML.
     pub destination: String,
 }
 
-/// The destination of the plain benchmarks.
+/// A destination in the bucket, with these further settings.
+pub fn bucket(settings: &str) -> String {
+    format!("s3:\n          bucket: {BUCKET}\n          path_style: true\n{settings}")
+}
+
+/// An HTTP endpoint at this address.
+pub fn endpoint(address: SocketAddr) -> String {
+    format!("http_endpoint:\n          url: http://{address}/deliveries")
+}
+
+/// The same under gzip.
+pub fn http_endpoint(address: SocketAddr) -> String {
+    format!("{}\n          content_encoding: gzip", endpoint(address))
+}
+
+/// The settings of the plain benchmarks.
 pub const GZIP: &str = "          compression: gzip
           buffering: {size: 5MiB, interval: 60s}
 ";
@@ -60,11 +76,16 @@ streams:
     source: direct_put
     journal: {{durability: fsync, max_size: {journal_gib}GiB}}
     destinations:
-      - s3:
-          bucket: {BUCKET}
-          path_style: true
-{destination}"#,
+      - {destination}"#,
             folder.join("data").display()
+        )
+    }
+
+    /// A destination over HTTP without TLS, whose failed records stay in the folder.
+    pub fn over_http(&self, destination: &str, buffering: &str) -> String {
+        let backup = self.folder.join("failed").display().to_string();
+        format!(
+            "{destination}\n          plain_http: true\n          buffering: {buffering}\n          backup: {{bucket: \"file://{backup}\"}}\n"
         )
     }
 
@@ -116,22 +137,12 @@ impl Daemon {
 
     /// CPU seconds used so far, user and system.
     pub fn cpu_s(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may hold spaces; fields are counted behind it.
-        let fields: Vec<_> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
-        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(ticks as f64 / TICKS_PER_S)
+        process::cpu_s(self.child.id())
     }
 
     /// Resident memory in MB: now, and the most so far.
     pub fn memory_mb(&self) -> Result<(f64, f64)> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let of = |name: &str| -> Result<f64> {
-            let line = status.lines().find(|l| l.starts_with(name)).context("status")?;
-            let kib: f64 = line.split_whitespace().nth(1).context("status")?.parse()?;
-            Ok(kib * 1024.0 / 1e6)
-        };
-        Ok((of("VmRSS:")?, of("VmHWM:")?))
+        process::memory_mb(self.child.id())
     }
 
     /// The value of a counter or gauge that only one destination has.
@@ -140,6 +151,21 @@ impl Daemon {
         let line = text.lines().find(|line| line.starts_with(&format!("{name}{{")));
         let value = line.and_then(|line| line.rsplit(' ').next());
         value.with_context(|| format!("no metric {name}"))?.parse().context("a whole number")
+    }
+
+    /// Waits until every record has come to its end, and that is written down; an error if the
+    /// destination did not take all of them.
+    pub async fn settled(&self) -> Result<()> {
+        let start = Instant::now();
+        while self.metric("standpipe_backlog_records").await? > 0 {
+            if start.elapsed() > Duration::from_secs(60) {
+                bail!("records are not settled\n{}", self.last_lines());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let failed = self.metric("standpipe_failed_records_total").await?;
+        anyhow::ensure!(failed == 0, "{failed} records failed\n{}", self.last_lines());
+        Ok(())
     }
 
     /// `kill -9`.

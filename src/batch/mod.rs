@@ -212,6 +212,8 @@ fn open_of<'a>(
 #[derive(Debug)]
 pub struct Batcher {
     options: Buffering,
+    /// Of the error output.
+    error_options: Buffering,
     framing: Framing,
     /// Whether the ends of records are kept.
     by_record: bool,
@@ -234,6 +236,7 @@ impl Batcher {
     pub fn new(options: Buffering, framing: Framing) -> Self {
         Self {
             options,
+            error_options: options,
             framing,
             by_record: false,
             in_chunks: false,
@@ -255,6 +258,11 @@ impl Batcher {
     /// The same, keeping where each record ends for an encoder that asks for it.
     pub fn by_record(self, by_record: bool) -> Self {
         Self { by_record, ..self }
+    }
+
+    /// The same with a buffering of its own for the error output.
+    pub fn with_errors(self, error_options: Buffering) -> Self {
+        Self { error_options, ..self }
     }
 
     /// The same in chunks, each of which may be put aside.
@@ -286,10 +294,18 @@ impl Batcher {
         self.partitions
     }
 
+    fn options_of(&self, route: &Route) -> &Buffering {
+        match route {
+            Route::Errors(_) => &self.error_options,
+            Route::Objects | Route::Partition(_) => &self.options,
+        }
+    }
+
     /// The size before encoding at which a batch is closed.
-    fn size_limit(&self) -> u64 {
-        let size = self.options.size.0.max(1);
-        match self.options.size_of {
+    fn size_limit(&self, route: &Route) -> u64 {
+        let options = self.options_of(route);
+        let size = options.size.0.max(1);
+        match options.size_of {
             SizeOf::Records => size,
             SizeOf::Object => {
                 let wanted = (size as f64 * self.expansion) as u64;
@@ -324,11 +340,11 @@ impl Batcher {
         pieces: impl IntoIterator<Item = &'a [u8]>,
         now: Now,
     ) -> Option<Batch> {
-        let limit = self.size_limit();
+        let limit = self.size_limit(route);
         // Error lines bring their own newline.
         let is_error = matches!(route, Route::Errors(_));
         if !self.open.contains_key(route) {
-            self.opened(is_error, now);
+            self.opened(route, now);
         }
         let open = open_of(&mut self.open, route, arrival_ms, now);
         for piece in pieces {
@@ -348,16 +364,16 @@ impl Batcher {
         if full { self.close(&route.clone(), CloseReason::Size) } else { None }
     }
 
-    /// Adds the records of a whole frame, as they are, to the objects: what `add` does for each,
-    /// with the look-ups made once. Batches that are full on the way go to `closed`.
-    pub fn add_frame(&mut self, frame: &Frame, now: Now, closed: &mut Vec<Batch>) {
-        let limit = self.size_limit();
+    /// Adds the records of a whole frame, as they are, to one route: what `add` does for each, with
+    /// the look-ups made once. Batches that are full on the way go to `closed`.
+    pub fn add_frame(&mut self, route: &Route, frame: &Frame, now: Now, closed: &mut Vec<Batch>) {
+        let limit = self.size_limit(route);
         let mut records = frame.iter().peekable();
         while records.peek().is_some() {
-            if !self.open.contains_key(&Route::Objects) {
-                self.opened(false, now);
+            if !self.open.contains_key(route) {
+                self.opened(route, now);
             }
-            let open = open_of(&mut self.open, &Route::Objects, frame.arrival_ms, now);
+            let open = open_of(&mut self.open, route, frame.arrival_ms, now);
             let mut full = false;
             for (sequence, record) in records.by_ref() {
                 open.push(record, Some(&self.framing), self.by_record);
@@ -372,7 +388,7 @@ impl Batcher {
             }
             self.open_bytes = self.open_bytes.saturating_add_signed(open.weigh());
             if full {
-                closed.extend(self.close(&Route::Objects, CloseReason::Size));
+                closed.extend(self.close(route, CloseReason::Size));
             }
         }
     }
@@ -388,9 +404,9 @@ impl Batcher {
         self.earliest.filter(|_| !self.open.is_empty())
     }
 
-    fn due(&self, open: &Open) -> Duration {
+    fn due(&self, route: &Route, open: &Open) -> Duration {
         let from = if self.catching_up { open.read } else { open.since };
-        from + self.options.interval.0
+        from + self.options_of(route).interval.0
     }
 
     /// Closes every batch whose interval has passed, oldest first.
@@ -403,7 +419,7 @@ impl Batcher {
         let mut due = Vec::new();
         let mut earliest: Option<Duration> = None;
         for (route, open) in &self.open {
-            let at = self.due(open);
+            let at = self.due(route, open);
             if now >= at {
                 due.push((at, route.clone()));
             } else {
@@ -446,9 +462,10 @@ impl Batcher {
     }
 
     /// A batch is about to be opened.
-    fn opened(&mut self, is_error: bool, now: Now) {
-        self.partitions += usize::from(!is_error);
-        let due = if self.catching_up { now.read } else { now.since } + self.options.interval.0;
+    fn opened(&mut self, route: &Route, now: Now) {
+        self.partitions += usize::from(!matches!(route, Route::Errors(_)));
+        let from = if self.catching_up { now.read } else { now.since };
+        let due = from + self.options_of(route).interval.0;
         self.earliest = Some(self.earliest.map_or(due, |earliest| earliest.min(due)));
     }
 

@@ -76,7 +76,7 @@ fn a_frame_is_added_like_its_records_one_by_one() {
     let now = Now::at(Duration::ZERO);
     let mut whole = batcher(10, 60);
     let mut closed = Vec::new();
-    whole.add_frame(&frame, now, &mut closed);
+    whole.add_frame(&Route::Objects, &frame, now, &mut closed);
     let mut single = batcher(10, 60);
     let mut expected = Vec::new();
     for (sequence, record) in frame.iter() {

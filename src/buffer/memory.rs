@@ -57,6 +57,18 @@ impl MemoryJournal {
         self.id
     }
 
+    /// Whether an append of so many records with so many bytes finds room now.
+    pub fn has_room(&self, records: usize, data_bytes: usize) -> bool {
+        let state = self.state.lock();
+        let bytes = frame::footprint(records, data_bytes) as u64;
+        state.used_bytes + bytes <= state.max_bytes
+    }
+
+    /// Whether a journal takes so many records with so many bytes in one put.
+    pub fn takes(records: usize, data_bytes: usize) -> bool {
+        frame::footprint(records, data_bytes) <= limits::FRAME_BYTES_MAX
+    }
+
     pub fn set_max_bytes(&self, max_bytes: u64) {
         self.state.lock().max_bytes = max_bytes;
     }

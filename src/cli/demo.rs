@@ -175,9 +175,8 @@ fn config(dir: &Path, bucket: &Path, listen: SocketAddr) -> Config {
         encrypted: false,
         throughput: None,
         destinations: vec![DestinationSpec {
-            name: None,
-            s3,
             transforms: vec![TransformSpec::AppendDelimiter(Delimiter::Text("\n".into()))],
+            ..DestinationSpec::of_s3(s3)
         }],
         version_id: 1,
     };

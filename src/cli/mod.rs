@@ -3,12 +3,14 @@
 //! Exit codes are the same everywhere: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 mod admin;
+mod check;
 mod completions;
 mod demo;
 mod flush;
 mod logging;
 mod output;
 mod reload;
+mod replay;
 mod run;
 mod samples;
 mod send;
@@ -51,9 +53,11 @@ enum Command {
     Run(run::Arguments),
     Demo(demo::Arguments),
     Validate(validate::Arguments),
+    Check(check::Arguments),
     Send(send::Arguments),
     Trace(trace::Arguments),
     Transform(transform::Arguments),
+    Replay(Box<replay::Arguments>),
     Reload(reload::Arguments),
     Flush(flush::Arguments),
     Completions(completions::Arguments),
@@ -67,9 +71,11 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::execute(arguments),
         Command::Demo(arguments) => demo::execute(arguments),
         Command::Validate(arguments) => validate::execute(arguments),
+        Command::Check(arguments) => check::execute(arguments),
         Command::Send(arguments) => send::execute(arguments),
         Command::Trace(arguments) => trace::execute(arguments),
         Command::Transform(arguments) => transform::execute(arguments),
+        Command::Replay(arguments) => replay::execute(*arguments),
         Command::Reload(arguments) => reload::execute(arguments),
         Command::Flush(arguments) => flush::execute(arguments),
         Command::Completions(arguments) => completions::execute(arguments),

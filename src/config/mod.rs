@@ -1,21 +1,27 @@
 //! YAML, and the shapes of the Firehose API: both become one validated `StreamSpec`.
 
 pub mod delimiter;
+mod destinations;
 pub mod firehose;
 mod lake;
+mod resolved;
 mod s3;
 mod spec;
 mod transforms;
 mod yaml;
 
+pub use destinations::{
+    BackupBucket, BackupScope, DatadogDestination, HttpEndpointDestination, OnDenied,
+    OpenSearchDestination, RetryOptions, SearchAuth, SplunkDestination,
+};
 pub use lake::{
     AddPartitions, Catalog, DynamicPartitioning, EventTimeSpec, FormatConversion, Late,
     PartitionTable, RegisteredTable,
 };
 pub use s3::{Backup, BackupMode, S3Destination};
 pub use spec::{
-    ApiOptions, AwsOptions, Config, Credential, DestinationSpec, JournalKey, RoleArn, SourceSpec,
-    StreamSpec, Throughput, TlsOptions,
+    ApiOptions, AwsOptions, Config, Credential, DestinationSpec, JournalKey, ReplaySpec, RoleArn,
+    SourceSpec, StreamSpec, Target, Throughput, TlsOptions,
 };
 pub use transforms::{
     DeaggregationSpec, DecompressionSpec, Delimiter, ExtractionSpec, SubRecordsError, TransformSpec,

@@ -8,7 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     buffer,
-    config::{s3::S3Destination, transforms::TransformSpec},
+    config::{
+        destinations::{
+            DatadogDestination, HttpEndpointDestination, OpenSearchDestination, SplunkDestination,
+        },
+        s3::S3Destination,
+        transforms::TransformSpec,
+    },
     limits,
     sinks::s3::CredentialSource,
     units::{ByteSize, Secret, Span},
@@ -205,12 +211,13 @@ fn first_version() -> u64 {
 }
 
 impl StreamSpec {
-    /// The names of the destinations, in order: as given, else `s3`. The name is what a
+    /// The names of the destinations, in order: as given, else their kind. The name is what a
     /// destination's progress is kept under, so it must not depend on its place in the list; of
-    /// several, only one may go without.
+    /// several of one kind, only one may go without.
     pub fn destination_names(&self) -> Vec<String> {
+        let kind = |spec: &DestinationSpec| spec.target().map_or("s3", |target| target.kind());
         let names = self.destinations.iter();
-        names.map(|spec| spec.name.clone().unwrap_or_else(|| "s3".to_owned())).collect()
+        names.map(|spec| spec.name.clone().unwrap_or_else(|| kind(spec).to_owned())).collect()
     }
 }
 
@@ -238,17 +245,99 @@ pub struct Throughput {
     pub requests_per_second: Option<u64>,
 }
 
-/// One destination of a stream, with its own buffering, retries and pace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// One destination of a stream, with its own buffering, retries and pace: exactly one of `s3`,
+/// `http_endpoint`, `splunk`, `opensearch`, `elasticsearch` and `datadog`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DestinationSpec {
-    /// Name of the destination in metrics, logs and the ledger; `s3` if absent (of several, one). Renaming
-    /// it makes it a new destination that begins at the end of the journal.
+    /// Name of the destination in metrics, logs and the ledger; its kind (`s3`) if absent: of
+    /// several of one kind, one may go without. Renaming it makes it a new destination that begins
+    /// at the end of the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Amazon S3, what speaks its API, or a local folder.
-    pub s3: S3Destination,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Destination>,
+    /// Any HTTP endpoint, and the partners of Firehose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_endpoint: Option<HttpEndpointDestination>,
+    /// Splunk's HTTP Event Collector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub splunk: Option<SplunkDestination>,
+    /// OpenSearch, and OpenSearch Serverless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opensearch: Option<OpenSearchDestination>,
+    /// Elasticsearch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasticsearch: Option<OpenSearchDestination>,
+    /// Datadog's logs intake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datadog: Option<DatadogDestination>,
     /// What happens to a record on its way, in the order of the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transforms: Vec<TransformSpec>,
+    /// What is done about records that failed (beyond Firehose). Not with `s3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplaySpec>,
+}
+
+/// What is done about records in the backup bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaySpec {
+    /// Deliver what piled up in the backup bucket once the destination is well again, and delete
+    /// the objects that all went through. Needs an `error_output_prefix` that begins with plain
+    /// text.
+    pub after_recovery: bool,
+    /// How long the destination must have been well. Default: 5 minutes.
+    #[serde(default = "ReplaySpec::default_after")]
+    pub after: Span,
+}
+
+impl ReplaySpec {
+    fn default_after() -> Span {
+        Span(limits::REPLAY_AFTER_DEFAULT)
+    }
+}
+
+/// What a destination is.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    S3(&'a S3Destination),
+    HttpEndpoint(&'a HttpEndpointDestination),
+    Splunk(&'a SplunkDestination),
+    OpenSearch(&'a OpenSearchDestination),
+    Elasticsearch(&'a OpenSearchDestination),
+    Datadog(&'a DatadogDestination),
+}
+
+impl DestinationSpec {
+    /// What it is: the first of its kinds; the configuration's check lets only one pass.
+    pub fn target(&self) -> Option<Target<'_>> {
+        let s3 = self.s3.as_ref().map(Target::S3);
+        s3.or_else(|| self.http_endpoint.as_ref().map(Target::HttpEndpoint))
+            .or_else(|| self.splunk.as_ref().map(Target::Splunk))
+            .or_else(|| self.opensearch.as_ref().map(Target::OpenSearch))
+            .or_else(|| self.elasticsearch.as_ref().map(Target::Elasticsearch))
+            .or_else(|| self.datadog.as_ref().map(Target::Datadog))
+    }
+
+    /// An S3 destination.
+    pub fn of_s3(s3: S3Destination) -> Self {
+        Self { s3: Some(s3), ..Self::default() }
+    }
+}
+
+impl Target<'_> {
+    /// The key under which it stands, and its name where none is given.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::S3(_) => "s3",
+            Self::HttpEndpoint(_) => "http_endpoint",
+            Self::Splunk(_) => "splunk",
+            Self::OpenSearch(_) => "opensearch",
+            Self::Elasticsearch(_) => "elasticsearch",
+            Self::Datadog(_) => "datadog",
+        }
+    }
 }

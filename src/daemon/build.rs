@@ -5,20 +5,27 @@ use std::{
     sync::Arc,
 };
 
-use super::{DaemonError, Shared, processing::Processing};
+use super::{
+    DaemonError, Shared,
+    processing::Processing,
+    requests::{Owner, Requests},
+};
 use crate::{
     batch::{Buffering, Framing},
     buffer::{Durability, KeyError, Keyring, LocalJournal, MemoryJournal},
     config::{
-        self, AwsOptions, Backup, BackupMode, Config, DestinationSpec, JournalKey, RoleArn,
-        S3Destination, StreamSpec, Throughput, TransformSpec,
+        self, AwsOptions, Backup, BackupBucket, BackupMode, BackupScope, Config, DestinationSpec,
+        JournalKey, ReplaySpec, RoleArn, S3Destination, StreamSpec, Target, Throughput,
+        TransformSpec,
     },
+    delivery::{Bounds, CurrentIndex, Naming, Way},
     encode::Compression,
-    env::Env,
+    env::{CpuPool, Env},
     limits,
     net::glue::CachedTable,
     partition::{KeyNaming, KeyOptions},
-    seams::Journal,
+    retry::Policy,
+    seams::{Journal, Sink},
     sinks::{
         self, layers,
         registered::{GluePartitions, Registered},
@@ -142,33 +149,78 @@ pub struct Outlet {
     pub content_encoding: bool,
     pub framing: Framing,
     pub keys: KeyOptions,
-    pub sink: s3::Options,
+    /// Where objects go: all of them, or what a destination of requests does not take.
+    pub bucket: s3::Options,
+    /// How often objects are closed there, where the records go elsewhere.
+    pub error_buffering: Buffering,
+    /// A destination that takes records one by one.
+    pub requests: Option<Requests>,
+    /// When what piled up in the bucket is delivered by itself.
+    pub replay: Option<ReplaySpec>,
     pub processing: Processing,
 }
 
 /// All ways out of a stream, in order.
-pub fn outlets(spec: &StreamSpec, aws: &AwsOptions, from_file: bool) -> Vec<Outlet> {
+pub fn outlets(
+    spec: &StreamSpec,
+    aws: &AwsOptions,
+    from_file: bool,
+) -> Result<Vec<Outlet>, String> {
     let names = spec.destination_names();
     let mut outlets = Vec::new();
     for (name, destination) in names.into_iter().zip(&spec.destinations) {
-        let DestinationSpec { s3, .. } = destination;
-        let resolved = sink_options(s3, aws, from_file);
-        if let (BackupMode::Enabled, Some(backup)) = (s3.s3_backup_mode, &s3.s3_backup) {
-            outlets.push(backup_outlet(&name, s3, backup, &resolved));
+        let Some(target) = destination.target() else { continue };
+        let bucket = match (target, target.backup()) {
+            (Target::S3(s3), _) => s3.clone(),
+            (_, Some(backup)) => backup.to_s3(),
+            (_, None) => continue,
+        };
+        let resolved = sink_options(&bucket, aws, from_file);
+        match target.backup() {
+            Some(backup) => {
+                if target.backup_scope() == Some(BackupScope::All) {
+                    let source = source_backup(backup);
+                    outlets.push(backup_outlet(&name, &bucket, &source, &resolved));
+                }
+            }
+            None => {
+                if let (BackupMode::Enabled, Some(backup)) =
+                    (bucket.s3_backup_mode, &bucket.s3_backup)
+                {
+                    outlets.push(backup_outlet(&name, &bucket, backup, &resolved));
+                }
+            }
         }
+        let requests = Requests::of(target, aws, from_file)?;
         outlets.push(Outlet {
             name,
-            kind: DeliveryKind::DeliveryToS3,
-            buffering: s3.buffering,
-            compression: s3.compression,
-            content_encoding: s3.content_encoding,
+            kind: requests.as_ref().map_or(DeliveryKind::DeliveryToS3, |requests| requests.kind),
+            buffering: requests.as_ref().map_or(bucket.buffering, |requests| requests.buffering),
+            compression: bucket.compression,
+            content_encoding: bucket.content_encoding,
             framing: framing(destination),
-            keys: s3.key_options(),
+            keys: bucket.key_options(),
+            error_buffering: bucket.buffering,
             processing: Processing::of(destination, aws, &resolved),
-            sink: resolved,
+            bucket: resolved,
+            requests,
+            replay: destination.replay.filter(|replay| replay.after_recovery),
         });
     }
-    outlets
+    Ok(outlets)
+}
+
+/// Source records in the bucket of what cannot be delivered.
+fn source_backup(backup: &BackupBucket) -> Backup {
+    Backup {
+        bucket: backup.bucket.clone(),
+        prefix: backup.prefix.clone(),
+        buffering: backup.buffering,
+        compression: backup.compression,
+        append_delimiter: backup.append_delimiter.clone(),
+        role_arn: backup.role_arn.clone(),
+        encryption: Some(backup.encryption.clone()),
+    }
 }
 
 fn backup_outlet(
@@ -186,8 +238,11 @@ fn backup_outlet(
         content_encoding: s3.content_encoding,
         framing: Framing { delimiter: delimiter.unwrap_or_default(), if_missing: false },
         keys: backup.key_options(s3.custom_time_zone.clone()),
+        error_buffering: backup.buffering,
+        requests: None,
+        replay: None,
         processing: Processing::default(),
-        sink: s3::Options {
+        bucket: s3::Options {
             bucket: backup.bucket.clone(),
             role_arn: match (&resolved.role_arn, &backup.role_arn) {
                 // Where roles are ignored the backup's is too.
@@ -195,6 +250,7 @@ fn backup_outlet(
                 (resolved, _) => resolved.clone(),
             },
             encryption: backup.encryption.clone().unwrap_or_else(|| s3.encryption.clone()),
+            check_prefix: literal_beginning("", &backup.prefix),
             ..resolved.clone()
         },
     }
@@ -234,30 +290,95 @@ fn sink_options(s3: &S3Destination, aws: &AwsOptions, from_file: bool) -> s3::Op
         encryption: s3.encryption.clone(),
         checksums: s3.checksums,
         multipart_threshold: s3.multipart_threshold,
+        check_prefix: literal_beginning(&s3.error_output_prefix, &s3.prefix),
     }
 }
 
-/// The naming of an outlet's objects.
-pub fn naming(outlet: &Outlet) -> Result<KeyNaming, String> {
-    KeyNaming::parse(&outlet.keys)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+/// What all keys of the error output begin with; the other prefix counts where it has none.
+fn literal_beginning(error_output_prefix: &str, prefix: &str) -> String {
+    let counts = if error_output_prefix.is_empty() { prefix } else { error_output_prefix };
+    counts.split_once("!{").map_or(counts, |(literal, _)| literal).to_owned()
 }
 
-/// The sink of an outlet behind its layers.
-pub async fn sink(
+impl Outlet {
+    fn is_partitioned(&self) -> bool {
+        self.keys.dynamic_partitioning || self.keys.event_time
+    }
+
+    /// How much may be on its way at a time.
+    pub fn bounds(&self) -> Bounds {
+        match (&self.requests, self.is_partitioned()) {
+            (Some(_), _) => Bounds::REQUESTS,
+            (None, true) => Bounds::PARTITIONED,
+            (None, false) => Bounds::OBJECTS,
+        }
+    }
+}
+
+/// How an outlet's shipments are named.
+pub fn naming(outlet: &Outlet) -> Result<Naming, String> {
+    let keys = KeyNaming::parse(&outlet.keys)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    Ok(match &outlet.requests {
+        None => Naming::Objects(keys),
+        Some(requests) => {
+            Naming::Requests { index: requests.index.clone().map(CurrentIndex::new), errors: keys }
+        }
+    })
+}
+
+/// Where an outlet's records go, and where those go that are not taken.
+pub struct Ways {
+    pub way: Way,
+    pub backup: Option<Way>,
+}
+
+/// The sinks of an outlet behind their layers.
+///
+/// With `makes_folders` a local folder that is not there is made.
+pub async fn ways(
     outlet: &Outlet,
+    makes_folders: bool,
+    owner: Owner,
     table: Option<Arc<CachedTable>>,
     env: &Env,
-) -> Result<layers::Attempts, String> {
-    let mut sink =
-        sinks::connect(outlet.sink.clone(), env).await.map_err(|error| error.to_string())?;
+    pool: &CpuPool,
+) -> Result<Ways, String> {
+    let bucket = outlet.bucket.clone();
+    let bucket = match makes_folders {
+        true => sinks::connect(bucket, env).await,
+        false => sinks::connect_as_is(bucket, env).await,
+    };
+    let mut bucket = bucket.map_err(|error| error.to_string())?;
     if let Some(table) = table {
-        let partitions = GluePartitions::new(table, outlet.sink.bucket.clone());
-        sink = Arc::new(Registered::new(sink, Arc::new(partitions)));
+        let partitions = GluePartitions::new(table, outlet.bucket.bucket.clone());
+        bucket = Arc::new(Registered::new(bucket, Arc::new(partitions)));
     }
     let mut options = layers::Options::default();
-    if outlet.keys.dynamic_partitioning || outlet.keys.event_time {
+    if outlet.is_partitioned() {
         options.concurrency = limits::SHIPMENTS_IN_FLIGHT_PARTITIONED;
     }
-    Ok(layers::Attempts::new(sink, options))
+    let forever = Policy::forever(limits::S3_BACKOFF_INITIAL, limits::S3_BACKOFF_MAX);
+    let objects = Way::new(layers::Attempts::new(bucket, options), forever);
+    let Some(requests) = &outlet.requests else {
+        return Ok(Ways { way: objects, backup: None });
+    };
+    let (sink, timeout) = requests.connect(owner, pool.clone())?;
+    let way = Way::new(requests_layers(requests, sink, timeout), requests.retry.clone());
+    Ok(Ways { way, backup: Some(objects) })
+}
+
+/// A sink of requests behind its layers.
+pub fn requests_layers(
+    requests: &Requests,
+    sink: Arc<dyn Sink>,
+    timeout: std::time::Duration,
+) -> layers::Attempts {
+    let options = layers::Options {
+        timeout,
+        concurrency: limits::REQUESTS_IN_FLIGHT,
+        adaptive: true,
+        timeout_code: requests.timeout_code(),
+    };
+    layers::Attempts::new(sink, options)
 }

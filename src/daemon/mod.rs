@@ -1,15 +1,20 @@
 //! The composition root: names become constructors, every destination gets its task, streams
 //! come, go and change without touching the others.
 
+mod assembly;
 mod build;
 mod control;
+mod direct;
 mod health;
 pub mod preview;
 mod processing;
 mod rate;
+mod replays;
+mod requests;
 mod store;
 mod stream;
 mod trace;
+mod trial;
 
 use std::{
     collections::BTreeMap,
@@ -25,8 +30,10 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
+pub use direct::{Direct, DirectError, DirectRecord, UnderWay};
 pub use stream::Stream;
 pub use trace::{Trace, TraceError};
+pub use trial::check;
 
 use self::store::Store;
 use crate::{
@@ -35,8 +42,8 @@ use crate::{
         AwsOptions, Config, StreamSpec,
         firehose::{Hose, HoseContext},
     },
-    delivery::{Budget, CpuPool},
-    env::Env,
+    delivery::Budget,
+    env::{CpuPool, Env},
     telemetry::SharedMetrics,
 };
 

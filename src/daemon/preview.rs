@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     config::Config,
+    delivery::Naming,
     encode::columnar::Columnar,
     env::Env,
     fault::Failure,
-    partition::{KeyNaming, ObjectName},
+    partition::ObjectName,
     record::{Notes, Piece, Position, Record, Route},
     transform::{Chain, End},
 };
@@ -25,7 +26,7 @@ use crate::{
 pub struct Preview {
     stream: String,
     chain: Chain,
-    naming: KeyNaming,
+    naming: Naming,
     columnar: Option<Columnar>,
     env: Env,
 }
@@ -101,14 +102,14 @@ impl Preview {
         })?;
         let names = spec.destination_names();
         let name = destination.map_or_else(|| names.first().cloned(), |name| Some(name.to_owned()));
-        let outlets = build::outlets(spec, &config.aws, true);
+        let failed = |reason| PreviewError::Stream { stream: stream.to_owned(), reason };
+        let outlets = build::outlets(spec, &config.aws, true).map_err(failed)?;
         let outlet = outlets.iter().find(|outlet| Some(&outlet.name) == name.as_ref());
         let outlet = outlet.ok_or_else(|| PreviewError::NoDestination {
             stream: stream.to_owned(),
             destination: name.clone().unwrap_or_default(),
             known: names.join(", "),
         })?;
-        let failed = |reason| PreviewError::Stream { stream: stream.to_owned(), reason };
         Self::of(config, stream, outlet, scratch).map_err(failed)
     }
 

@@ -70,7 +70,15 @@ impl Processing {
     /// The settings of a destination over the `aws` section's. Where the destination's own role is
     /// not assumed (`sink` says so), no other is either.
     pub fn of(destination: &DestinationSpec, aws: &AwsOptions, sink: &s3::Options) -> Self {
-        let s3 = &destination.s3;
+        let bucket;
+        let s3 = match (&destination.s3, destination.target().and_then(|t| t.backup())) {
+            (Some(s3), _) => s3,
+            (None, Some(backup)) => {
+                bucket = backup.to_s3();
+                &bucket
+            }
+            (None, None) => return Self::default(),
+        };
         let ignores_roles = s3.role_arn.is_some() && sink.role_arn.is_none();
         let role = |role: Option<String>| role.filter(|_| !ignores_roles);
         let glue = |table: GlueTable| GlueTable {
@@ -116,6 +124,11 @@ impl Processing {
             access: s3::access(sink),
             role_arn: s3.role_arn.clone(),
         }
+    }
+
+    /// The same for records that have been through the transforms.
+    pub fn without_transforms(&self) -> Self {
+        Self { transforms: Vec::new(), ..self.clone() }
     }
 
     /// The transforms in their order, and behind them what finds out about a record's time.

@@ -15,30 +15,26 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     DaemonError, Shared,
+    assembly::{Surroundings, assemble},
     build::{self, AnyJournal, Outlet},
     processing::StreamContext,
     rate::Rate,
+    replays::Replays,
 };
 use crate::{
     config::{
         StreamSpec,
         firehose::{Hose, Origin},
     },
-    delivery::{self, Destination, ErrorMembers, Reporter, Signals, Status},
-    encode::Format,
-    limits,
-    partition::KeyNaming,
+    delivery::{self, Destination, Signals, Status},
     record::Put,
-    retry::Policy,
     seams::{AppendError, Appended, Inlet, Journal, Source},
-    sinks::layers::Attempts,
     sources::{DirectPut, Throttle},
     telemetry::{DestinationMetrics, StreamMetrics},
-    transform::Chain,
 };
 
 /// Time for shipments under way to arrive before a destination takes other settings.
@@ -78,15 +74,6 @@ struct Settings {
     hose: Hose,
 }
 
-/// The parts of a way out, made of its settings.
-struct Made {
-    naming: KeyNaming,
-    transforms: Chain,
-    format: Arc<dyn Format>,
-    error_members: ErrorMembers,
-    sink: Attempts,
-}
-
 /// A way out and its task.
 struct Running {
     outlet: Outlet,
@@ -95,6 +82,8 @@ struct Running {
     patience_ms: Arc<AtomicU64>,
     flush: mpsc::Sender<oneshot::Sender<u64>>,
     task: JoinHandle<()>,
+    /// Replays what failed, once the destination is well.
+    _replays: Option<AbortOnDropHandle<()>>,
 }
 
 /// The journal as a source sees it.
@@ -301,7 +290,8 @@ impl Stream {
             let settings = self.settings.lock();
             (settings.spec.clone(), settings.hose.origin == Origin::File)
         };
-        let wanted = build::outlets(&spec, &self.shared.aws.load(), from_file);
+        let wanted = build::outlets(&spec, &self.shared.aws.load(), from_file)
+            .map_err(|reason| self.failed(reason))?;
         let mut running = self.outlets.lock().await;
         let mut changed = false;
         let stays = |running: &Running| wanted.contains(&running.outlet);
@@ -356,42 +346,28 @@ impl Stream {
         let status = {
             let mut known = self.known.lock();
             let fresh = || Known { status: Status::default(), metrics: metrics.clone() };
-            known.entry(outlet.name.clone()).or_insert_with(fresh).status.clone()
+            let known = known.entry(outlet.name.clone()).or_insert_with(fresh);
+            // A destination of another kind has others.
+            known.metrics = metrics.clone();
+            known.status.clone()
         };
-        let reporter = Reporter {
-            stream: self.name.clone(),
-            name: outlet.name.clone(),
-            status: status.clone(),
-            metrics: metrics.clone(),
-            env: self.shared.env.clone(),
-        };
-        let made = self.make(&outlet, reporter).await.map_err(|reason| self.failed(reason))?;
-        let destination = Arc::new(Destination {
-            stream: self.name.clone(),
-            name: outlet.name.clone(),
+        let region = self.shared.region.clone();
+        let surroundings = Surroundings {
+            stream: StreamContext { arn: self.hose().arn(), region },
+            name: self.name.clone(),
             version_id: self.version_id.clone(),
             journal: self.journal.clone(),
             journal_id: self.any_journal.id(),
-            transforms: made.transforms,
-            transforms_id: outlet.processing.transforms_id(),
-            format: made.format,
-            partitions_max: outlet.processing.partitions_max,
-            error_members: made.error_members,
-            framing: outlet.framing.clone(),
-            buffering: outlet.buffering,
-            naming: made.naming,
-            compression: outlet.compression,
-            content_encoding: outlet.content_encoding,
-            sink: made.sink,
-            retry: Policy::forever(limits::S3_BACKOFF_INITIAL, limits::S3_BACKOFF_MAX),
-            folder: self.outlet_folder(&outlet.name),
-            env: self.shared.env.clone(),
-            metrics,
             uncounted_records: self.uncounted_records,
+            folder: self.outlet_folder(&outlet.name),
+            metrics,
             status,
+            env: self.shared.env.clone(),
             budget: self.shared.budget.clone(),
             pool: self.shared.pool.clone(),
-        });
+        };
+        let destination = assemble(&outlet, surroundings).await;
+        let destination = Arc::new(destination.map_err(|reason| self.failed(reason))?);
         let (flush, requests) = mpsc::channel(16);
         let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
         let patience_ms = Arc::new(AtomicU64::new(0));
@@ -401,27 +377,24 @@ impl Stream {
             drain: drain.clone(),
             flush: requests,
         };
+        let replays = self.replays(&outlet, &destination);
         let task = tokio::spawn(keep_running(destination, signals));
-        Ok(Running { outlet, stop, drain, patience_ms, flush, task })
+        Ok(Running { outlet, stop, drain, patience_ms, flush, task, _replays: replays })
     }
 
-    /// The parts of a way out.
-    async fn make(&self, outlet: &Outlet, reporter: Reporter) -> Result<Made, String> {
-        let env = &self.shared.env;
-        let stream = {
-            let settings = self.settings.lock();
-            StreamContext { arn: settings.hose.arn(), region: self.shared.region.clone() }
+    /// The task that replays what failed, where the settings want one.
+    fn replays(&self, outlet: &Outlet, destination: &Destination) -> Option<AbortOnDropHandle<()>> {
+        let replays = Replays {
+            spec: outlet.replay?,
+            outlet: outlet.clone(),
+            stream: self.name.clone(),
+            context: StreamContext { arn: self.hose().arn(), region: self.shared.region.clone() },
+            folder: self.outlet_folder(&outlet.name),
+            status: destination.status.clone(),
+            failed_records: destination.metrics.failed_records.clone(),
+            env: self.shared.env.clone(),
         };
-        let table = outlet.processing.table(env).map_err(|error| error.to_string())?;
-        let registered = outlet.processing.registers.then(|| table.clone()).flatten();
-        let folder = self.outlet_folder(&outlet.name);
-        Ok(Made {
-            naming: build::naming(outlet)?,
-            error_members: outlet.processing.error_members(&stream),
-            transforms: outlet.processing.chain(stream, Some(Arc::new(reporter)))?,
-            format: outlet.processing.format(outlet.compression, table, folder, env)?,
-            sink: build::sink(outlet, registered, env).await?,
-        })
+        Some(AbortOnDropHandle::new(tokio::spawn(replays.run())))
     }
 
     fn failed(&self, reason: String) -> DaemonError {

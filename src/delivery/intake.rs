@@ -135,7 +135,8 @@ impl Run {
                 self.ledger.open(first, end, frame.arrival_ms)?;
                 if self.destination.is_plain() && self.claimed.is_disjoint(first, end) {
                     let mut closed = Vec::new();
-                    self.batcher.add_frame(&frame, now, &mut closed);
+                    let route = self.destination.naming.plain_route(frame.arrival_ms);
+                    self.batcher.add_frame(&route, &frame, now, &mut closed);
                     self.ship_all(closed);
                 } else {
                     self.gather(&frame, now);

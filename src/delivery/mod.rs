@@ -1,6 +1,7 @@
 //! The record's way from the journal to one destination.
 
 mod again;
+mod attempts;
 mod bodies;
 mod budget;
 mod claims;
@@ -8,7 +9,7 @@ mod committer;
 pub mod history;
 mod intake;
 mod ledger;
-mod pool;
+mod naming;
 mod recover;
 mod run;
 mod settle;
@@ -23,22 +24,23 @@ use std::{
     time::Duration,
 };
 
+pub use attempts::AttemptsBefore;
 pub use budget::Budget;
 pub use ledger::{Ledger, LedgerError};
-pub use pool::CpuPool;
+pub use naming::{CurrentIndex, Naming};
 pub use run::{DeliveryError, Signals, run};
 pub use shipments::{Except, JournalState, Planned, Reason, Shipments};
-pub use status::{Progress, State, Status, roughly, sentence};
+pub use status::{Part, Progress, State, Status, roughly, sentence};
 
 use crate::{
     backup::{self, Extra, FailedRecord},
     batch::{Buffering, Framing},
     encode::{Compression, Format},
-    env::Env,
+    env::{CpuPool, Env},
     fault::{Cause, Fault, output_type},
-    partition::KeyNaming,
+    limits,
     record::Route,
-    retry::Policy,
+    retry::{Breaker, Policy},
     seams::{Journal, Observer},
     sinks::layers::Attempts,
     telemetry::{Counter, DestinationMetrics},
@@ -60,7 +62,9 @@ pub struct Destination {
     pub transforms_id: u32,
     pub framing: Framing,
     pub buffering: Buffering,
-    pub naming: KeyNaming,
+    /// When an object of the error output is closed.
+    pub error_buffering: Buffering,
+    pub naming: Naming,
     /// What objects are written as.
     pub format: Arc<dyn Format>,
     /// What a shipment that is built again from the journal is compressed with.
@@ -70,8 +74,12 @@ pub struct Destination {
     pub partitions_max: u32,
     /// What the lines of the error output say of this destination.
     pub error_members: ErrorMembers,
-    pub sink: Attempts,
-    pub retry: Policy,
+    /// Attempts that were made at records before.
+    pub attempts_before: Arc<AttemptsBefore>,
+    pub way: Way,
+    /// Where the error output goes; with the objects if absent.
+    pub backup: Option<Way>,
+    pub bounds: Bounds,
     /// Holds the ledger and the history.
     pub folder: PathBuf,
     pub env: Env,
@@ -84,6 +92,51 @@ pub struct Destination {
     pub pool: CpuPool,
 }
 
+/// How much may be on its way to a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Shipments under way at a time.
+    pub shipments: usize,
+    /// Closed batches beyond which nothing more is read, those under way among them.
+    pub batches: usize,
+    /// The same in bytes.
+    pub bytes: u64,
+}
+
+impl Bounds {
+    /// Objects for a bucket.
+    pub const OBJECTS: Self = Self {
+        shipments: limits::SHIPMENTS_IN_FLIGHT,
+        batches: limits::SHIPMENTS_IN_FLIGHT,
+        bytes: limits::IN_FLIGHT_BYTES_DEFAULT,
+    };
+    /// Objects of partitions: many, and small.
+    pub const PARTITIONED: Self = Self {
+        shipments: limits::SHIPMENTS_IN_FLIGHT_PARTITIONED,
+        batches: limits::SHIPMENTS_WAITING,
+        bytes: limits::IN_FLIGHT_BYTES_DEFAULT,
+    };
+    /// Requests.
+    pub const REQUESTS: Self = Self {
+        shipments: limits::REQUESTS_IN_FLIGHT,
+        batches: limits::REQUESTS_WAITING,
+        bytes: limits::REQUESTS_BYTES,
+    };
+}
+
+/// A sink, and how patiently it is asked.
+pub struct Way {
+    pub sink: Attempts,
+    pub retry: Policy,
+    pub breaker: Breaker,
+}
+
+impl Way {
+    pub fn new(sink: Attempts, retry: Policy) -> Self {
+        Self { sink, retry, breaker: Breaker::default() }
+    }
+}
+
 /// What the lines of the error output say of their destination, by kind of failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErrorMembers {
@@ -94,10 +147,24 @@ pub struct ErrorMembers {
 }
 
 impl Destination {
-    /// Whether records go into objects as they lie in the journal, so that an object can be built
-    /// again from there.
+    /// Whether records leave as they lie in the journal, so that a body can be built again from
+    /// there.
     fn is_plain(&self) -> bool {
-        self.transforms.is_empty() && !self.is_partitioned() && !self.format.by_record()
+        let as_they_are = self.format.lists() || !self.format.by_record();
+        self.transforms.is_empty() && !self.is_partitioned() && as_they_are
+    }
+
+    /// The way of a route.
+    fn way(&self, route: &Route) -> &Way {
+        match (route, &self.backup) {
+            (Route::Errors(_), Some(backup)) => backup,
+            _ => &self.way,
+        }
+    }
+
+    /// For what concerns our own disk, or a catalog: never given up.
+    fn own_retry(&self) -> Policy {
+        Policy { deadline: None, ..self.way.retry.clone() }
     }
 
     fn is_partitioned(&self) -> bool {
@@ -146,11 +213,12 @@ impl Destination {
             }
             _ => {}
         }
+        extra.extend(reason.details.iter().map(|(name, value)| (&name[..], Extra::Json(value))));
         let record = FailedRecord {
             output_type,
             raw,
             cause: &cause,
-            attempts: reason.attempts,
+            attempts: reason.attempts + self.attempts_before.of(reason.sequence),
             arrival_ms,
             ended_ms: self.env.clock.now_ms(),
             extra: &extra,
@@ -159,17 +227,21 @@ impl Destination {
         line
     }
 
-    fn attempt_failed(&self, fault: &Fault, attempts: u32, wait: Duration) {
-        self.reporter().attempt_failed(fault, attempts, wait);
+    fn attempt_failed(&self, route: &Route, fault: &Fault, attempts: u32, wait: Duration) {
+        self.reporter(self.part(route)).attempt_failed(fault, attempts, wait);
     }
 
-    fn attempt_succeeded(&self) {
-        self.metrics.success.inc();
-        self.reporter().attempt_succeeded();
+    /// Which part of it a route concerns.
+    fn part(&self, route: &Route) -> Part {
+        match (route, &self.backup) {
+            (Route::Errors(_), Some(_)) => Part::Backup,
+            _ => Part::Destination,
+        }
     }
 
-    fn reporter(&self) -> Reporter {
+    fn reporter(&self, part: Part) -> Reporter {
         Reporter {
+            part,
             stream: self.stream.clone(),
             name: self.name.clone(),
             status: self.status.clone(),
@@ -182,6 +254,7 @@ impl Destination {
 /// Tells health, metrics and the log how attempts at a destination end, and at the functions on
 /// the way to it.
 pub struct Reporter {
+    pub part: Part,
     pub stream: String,
     pub name: String,
     pub status: Status,
@@ -194,9 +267,9 @@ impl Observer for Reporter {
         let Cause { code, message } = fault.cause();
         self.metrics.error(code);
         let held = matches!(fault, Fault::Halt { .. });
-        self.metrics.held.set(held.into());
-        let news = self.status.failed(fault, self.env.clock.now_ms());
-        let (stream, destination) = (&self.stream, &self.name);
+        let news = self.status.failed(self.part, fault, self.env.clock.now_ms());
+        self.metrics.held.set(self.status.get().is_held().into());
+        let (stream, destination) = (&self.stream, self.part.of(&self.name));
         let wait_ms = wait.as_millis() as u64;
         if !news {
             tracing::debug!(
@@ -230,9 +303,10 @@ impl Observer for Reporter {
     }
 
     fn attempt_succeeded(&self) {
-        self.metrics.held.set(0);
-        if self.status.succeeded() {
-            tracing::info!(stream = self.stream, destination = self.name, "destination goes on");
+        if self.status.succeeded(self.part) {
+            self.metrics.held.set(self.status.get().is_held().into());
+            let destination = self.part.of(&self.name);
+            tracing::info!(stream = self.stream, destination, "destination goes on");
         }
     }
 }

@@ -40,7 +40,8 @@ pub(super) struct Recovered {
 pub(super) fn recover(d: &Destination, journal: JournalState) -> io::Result<Recovered> {
     let (folder, env) = (&d.folder, &d.env);
     env.files.create_dir_all(folder)?;
-    let shipments = Shipments::open(&folder.join("ledger"), env, journal)?;
+    let mut shipments = Shipments::open(&folder.join("ledger"), env, journal)?;
+    release_other_kinds(&mut shipments, d)?;
     let history = History::open(&folder.join("history"))?;
     let needed: BTreeSet<String> = shipments
         .unsettled()
@@ -75,6 +76,17 @@ pub(super) fn recover(d: &Destination, journal: JournalState) -> io::Result<Reco
         }
     }
     Ok(Recovered { shipments, history, claimed, settled, claims })
+}
+
+/// Shipments of a destination that took objects, where this one takes records, or the other way
+/// round, can never leave as they were: their records are read again.
+fn release_other_kinds(shipments: &mut Shipments, d: &Destination) -> io::Result<()> {
+    for planned in shipments.unsettled() {
+        if planned.listed != d.format.lists() && !is_error(&planned.route) {
+            shipments.settle(planned.id, planned.members().positions().into(), true)?;
+        }
+    }
+    Ok(())
 }
 
 impl Destination {
@@ -119,7 +131,7 @@ impl run::Run {
     /// Builds a batch again from the journal: its records as they lie there, for it was planned
     /// without its body. Names the positions that are damaged.
     async fn build(&self, planned: &Planned) -> Result<(Batch, Ranges), DeliveryError> {
-        let mut batcher = Batcher::unlimited(planned.framing.clone());
+        let mut batcher = Batcher::unlimited(planned.framing.clone()).by_record(planned.listed);
         let reasons: HashMap<u64, &Reason> =
             planned.reasons.iter().map(|reason| (reason.sequence, reason)).collect();
         let mut damaged = Ranges::new();

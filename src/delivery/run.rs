@@ -149,12 +149,15 @@ impl Run {
                     }
                     run.share.report(run.memory_bytes());
                 }
-                changed = tail.changed(), if opened >= end && !draining => {
+                // Also while nothing may be read: the backlog is to be told.
+                changed = tail.changed(), if (opened >= end || !reads) && !draining => {
                     if changed.is_err() {
                         break;
                     }
                 }
                 () = signals.drain.cancelled(), if !draining => draining = true,
+                // Whether a flush can be answered may depend on the destination's trouble alone.
+                () = tokio::time::sleep(limits::FLUSH_LOOK_EVERY), if !run.flushes.is_empty() => {}
             }
         }
         Ok(())
@@ -232,6 +235,7 @@ impl Run {
         d.set_backlog_at_start(cursor + recovered.settled.count());
         let shipments = shared(recovered.shipments);
         let mut batcher = Batcher::new(d.buffering, d.framing.clone())
+            .with_errors(d.error_buffering)
             .by_record(d.format.by_record())
             .in_chunks(d.spills());
         // Until a sample has been encoded no batch counts as full.
@@ -273,12 +277,8 @@ impl Run {
     fn has_room(&self) -> bool {
         let bytes = self.in_flight_bytes.load(Ordering::Relaxed) + self.waiting_bytes;
         let shipments = self.in_flight.len() + self.waiting.len();
-        let most = match self.destination.is_partitioned() {
-            true => limits::SHIPMENTS_WAITING,
-            false => limits::SHIPMENTS_IN_FLIGHT,
-        };
-        shipments < most
-            && bytes < limits::IN_FLIGHT_BYTES_DEFAULT
+        shipments < self.destination.bounds.batches
+            && bytes < self.destination.bounds.bytes
             && self.spill.memory_bytes() < limits::SPILLING_BYTES_MAX
     }
 
@@ -362,7 +362,10 @@ impl Run {
     /// because all that may be on its way is stuck, what is open is all there is to close.
     fn answer_flush(&mut self) {
         self.flushes.retain(|(_, answer)| !answer.is_closed());
-        let stuck = !self.has_room() && self.destination.status.get().state != State::Delivering;
+        let progress = self.destination.status.get();
+        let in_trouble =
+            [progress.state, progress.error_output].iter().any(|state| *state != State::Delivering);
+        let stuck = !self.has_room() && in_trouble;
         let taken = if stuck { u64::MAX } else { self.taken() };
         if !self.flushes.iter().any(|(until, _)| *until <= taken) {
             return;
@@ -395,13 +398,9 @@ impl Run {
 
     /// Sends off as many as may be under way.
     fn send_waiting(&mut self) {
-        let most = match self.destination.is_partitioned() {
-            true => limits::SHIPMENTS_IN_FLIGHT_PARTITIONED,
-            false => limits::SHIPMENTS_IN_FLIGHT,
-        };
-        while self.in_flight.len() < most
+        while self.in_flight.len() < self.destination.bounds.shipments
             && (self.in_flight.is_empty()
-                || self.in_flight_bytes.load(Ordering::Relaxed) < limits::IN_FLIGHT_BYTES_DEFAULT)
+                || self.in_flight_bytes.load(Ordering::Relaxed) < self.destination.bounds.bytes)
             && let Some(parcel) = self.waiting.pop_front()
         {
             self.waiting_bytes -= parcel.batch.raw.memory_bytes();

@@ -4,7 +4,7 @@ use super::{
     DeliveryError,
     claims::{Ended, Ending},
     run::Run,
-    ship::{Outcome, Shipped},
+    ship::{Failed, Outcome, Shipped},
     shipments::Reason,
 };
 use crate::{
@@ -22,15 +22,14 @@ impl Run {
         match shipped.outcome {
             Outcome::Stopped => Ok(()),
             Outcome::Broken(reason) => Err(DeliveryError::Task(reason)),
-            Outcome::Delivered { members, failed, leftovers } => {
+            Outcome::Delivered { members, failed, weight } => {
                 // From now on these positions end leaf by leaf.
                 let mut ended = Ended::default();
-                let apart = failed.iter().map(|(leaf, _)| leaf).chain(&leftovers);
-                for leaf in apart.filter(|leaf| leaf.of > 1) {
+                for Failed { leaf, .. } in failed.iter().filter(|failed| failed.leaf.of > 1) {
                     self.claims.part(leaf.sequence, leaf.of, &mut ended);
                 }
                 self.settle_members(&shipped.route, &members)?;
-                self.read_again(failed, leftovers);
+                self.read_again(failed, weight);
                 Ok(())
             }
         }
@@ -89,11 +88,13 @@ impl Run {
         let sequence = match origin {
             Origin::Whole(sequence) | Origin::Leaves { sequence, .. } => sequence,
         };
+        self.destination.attempts_before.fails(sequence, &failure.cause);
         let reason = Reason {
             sequence,
             code: failure.cause.code.clone(),
             message: failure.cause.message.clone(),
             attempts: failure.attempts,
+            details: failure.details.clone(),
         };
         let route = Route::Errors(failure.output_type.into());
         let line = |raw: &&[u8]| self.destination.error_line(&route, raw, arrival_ms, &reason);

@@ -1,8 +1,11 @@
 //! One shipment from a closed batch to its arrival: encode, write down, send, settle.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,11 +22,12 @@ use super::{
 use crate::{
     batch::{Batch, CloseReason},
     encode::{self, Compression},
-    fault::{Cause, Failure, Fault, output_type},
+    fault::{Failure, Fault},
     partition::ObjectName,
     record::{Leaf, Members, Ranges, Route},
-    retry::{self, Ended},
-    seams::{Delivered, Encoded, RawBatch, Shipment},
+    retry::{self, Ended, Step},
+    seams::{Delivered, Encoded, Left, Observer, RawBatch, RecordList, Shipment},
+    sinks::layers::Attempts,
 };
 
 /// A batch to be shipped.
@@ -81,12 +85,20 @@ impl Drop for Weight {
 
 /// How a shipment ended.
 pub enum Outcome {
-    /// `members` are at the destination; the others are to fail or to be sent again.
-    Delivered { members: Members, failed: Vec<(Leaf, Failure)>, leftovers: Vec<Leaf> },
+    /// `members` are at the destination; the others are to fail.
+    Delivered { members: Members, failed: Vec<Failed>, weight: Option<Weight> },
     /// The task was told to leave: nothing is known.
     Stopped,
     /// It cannot be made or sent; the next run makes it anew.
     Broken(String),
+}
+
+/// A leaf that a format or a destination refused.
+pub struct Failed {
+    pub leaf: Leaf,
+    pub failure: Failure,
+    /// What was sent, where the destination takes records one by one.
+    pub sent: Option<Bytes>,
 }
 
 pub struct Shipped {
@@ -99,11 +111,12 @@ pub struct Shipped {
 /// A batch that is encoded, without the records that the format could not hold.
 struct Made {
     body: Bytes,
+    ends: Vec<u32>,
     extension: &'static str,
     content_encoding: Option<&'static str>,
     records: u64,
     members: Members,
-    unfit: Vec<(Leaf, Failure)>,
+    unfit: Vec<Failed>,
 }
 
 /// Ships one batch. Retries until it is delivered; ends otherwise only with its task.
@@ -149,12 +162,15 @@ async fn attempt(
         }
         _ => encode(d, batch, planned.as_ref()).await?,
     };
-    weight.becomes(made.body.len());
-    let Made { body, extension, content_encoding, records, members, unfit } = made;
+    // With where its records end and come from.
+    let per_record = size_of::<u32>() + size_of::<Leaf>();
+    weight.becomes(made.body.len() + per_record * made.ends.len());
+    let Made { body, ends, extension, content_encoding, records, members, unfit } = made;
     *encoded_len = body.len();
     if members.is_empty() && planned.is_none() {
-        return Ok(Outcome::Delivered { members, failed: unfit, leftovers: Vec::new() });
+        return Ok(Outcome::Delivered { members, failed: unfit, weight: None });
     }
+    let listed = planned.as_ref().map_or_else(|| lists(d, &route), |planned| planned.listed);
     let plan = match planned {
         Some(planned) => planned,
         None => {
@@ -168,7 +184,8 @@ async fn attempt(
                 order: members.order().map(<[Leaf]>::to_vec),
                 records,
                 body: None,
-                compression: if is_error(&route) {
+                listed,
+                compression: if is_error(&route) || listed {
                     Compression::Uncompressed
                 } else {
                     d.compression
@@ -177,7 +194,7 @@ async fn attempt(
                 framing: d.framing.clone(),
                 reasons,
             };
-            plan_it(d, shipments, plan, &body, oldest_arrival_ms, extension).await?
+            plan_it(d, shipments, plan, (&body, &ends), oldest_arrival_ms, extension).await?
         }
     };
     let shipment = Shipment {
@@ -187,32 +204,17 @@ async fn attempt(
         content_encoding: content_encoding.filter(|_| plan.content_encoding),
         records,
         positions: members.positions(),
-        is_error: is_error(&route),
+        route: route.clone(),
+        list: listed.then(|| Arc::new(RecordList { ends, leaves: members.leaves() })),
     };
-    let never = CancellationToken::new();
-    let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
-    let result = retry::until_done(&d.retry, &never, failed, |_| {
-        d.metrics.attempts.inc();
-        d.sink.deliver(shipment.clone())
-    })
-    .await;
-    drop((shipment, weight));
-    let delivered = match result {
-        Ok(delivered) => delivered,
-        Err(Ended::Stopped) => return Err(Trouble::Stopped),
-        // The destination refuses all of it for the records' own fault.
-        Err(Ended::GaveUp { fault, attempts }) => {
-            Delivered { rejected: reject_all(records, &fault, attempts), leftovers: vec![] }
-        }
-    };
-    d.attempt_succeeded();
-    let leaf = |index: u64| members.leaf(index);
-    let rejected = delivered.rejected.into_iter();
-    let rejected: Vec<(Leaf, Failure)> =
-        rejected.filter_map(|(index, failure)| Some((leaf(index)?, failure))).collect();
-    let leftovers: Vec<Leaf> = delivered.leftovers.into_iter().filter_map(leaf).collect();
-    let not_there: Vec<Leaf> =
-        rejected.iter().map(|(leaf, _)| *leaf).chain(leftovers.iter().copied()).collect();
+    let refused = deliver(d, shipment).await?;
+    let failed = refused.into_iter().filter_map(|(index, failure, sent)| {
+        let leaf = members.leaf(index)?;
+        // A body that was kept may hold more than the shipment still stands for.
+        members.holds(leaf).then_some(Failed { leaf, failure, sent })
+    });
+    let refused: Vec<Failed> = failed.collect();
+    let not_there: Vec<Leaf> = refused.iter().map(|failed| failed.leaf).collect();
     let mut good = members;
     good.remove(&not_there);
     if !good.is_empty() {
@@ -223,8 +225,125 @@ async fn attempt(
     }
     let except = not_there.into_iter().collect();
     note_arrival(d, shipments, history, plan, good.positions(), except).await?;
-    let failed = unfit.into_iter().chain(rejected).collect();
-    Ok(Outcome::Delivered { members: good, failed, leftovers })
+    let failed: Vec<Failed> = unfit.into_iter().chain(refused).collect();
+    let weight = Some(weight).filter(|_| failed.iter().any(|failed| failed.sent.is_some()));
+    Ok(Outcome::Delivered { members: good, failed, weight })
+}
+
+/// Whether the shipments of a route list their records.
+fn lists(d: &Destination, route: &Route) -> bool {
+    d.format.lists() && !is_error(route)
+}
+
+/// A record of a shipment that its destination refused, and what was sent of it.
+type Refused = (u64, Failure, Option<Bytes>);
+
+/// Asks until every record of the shipment has come to an end: those that are not listed in the
+/// answer are at the destination.
+async fn deliver(d: &Arc<Destination>, shipment: Shipment) -> Result<Vec<Refused>, Trouble> {
+    let (way, part) = (d.way(&shipment.route), d.part(&shipment.route));
+    let pending = Arc::new(Mutex::new(Pending::of(shipment)));
+    let never = CancellationToken::new();
+    let failed =
+        |fault: &Fault, attempts, wait| d.reporter(part).attempt_failed(fault, attempts, wait);
+    let result = retry::until_done_through(&way.breaker, &way.retry, &never, failed, |attempt| {
+        d.metrics.attempts.inc();
+        let pending = pending.clone();
+        async move {
+            let shipment = pending.lock().shipment.clone();
+            let delivered = way.sink.deliver(shipment).await?;
+            Ok(pending.lock().take(delivered, attempt, &way.sink))
+        }
+    })
+    .await;
+    let mut pending = pending.lock();
+    match result {
+        Ok(()) => {
+            d.metrics.success.inc();
+            d.reporter(part).attempt_succeeded();
+        }
+        Err(Ended::Stopped) => return Err(Trouble::Stopped),
+        Err(Ended::GaveUp { fault, attempts }) => {
+            let is_theirs = matches!(fault, Fault::Reject { .. } | Fault::TooLarge { .. });
+            match is_theirs {
+                // It has answered.
+                true => {
+                    d.metrics.error(&fault.cause().code);
+                    d.reporter(part).attempt_succeeded();
+                }
+                false => d.reporter(part).attempt_failed(&fault, attempts, Duration::ZERO),
+            }
+            tracing::warn!(
+                stream = d.stream,
+                destination = d.name,
+                records = pending.shipment.records,
+                code = fault.cause().code,
+                cause = fault.cause().message,
+                attempts,
+                "records go to the error output"
+            );
+            pending.give_up(&fault, attempts, &way.sink);
+        }
+    }
+    Ok(std::mem::take(&mut pending.refused))
+}
+
+/// What is left of a shipment after some attempts.
+struct Pending {
+    shipment: Shipment,
+    /// Where its records stand in the whole shipment; `None` as long as it is whole.
+    places: Option<Vec<u64>>,
+    refused: Vec<Refused>,
+}
+
+impl Pending {
+    fn of(shipment: Shipment) -> Self {
+        Self { shipment, places: None, refused: Vec::new() }
+    }
+
+    fn place(&self, index: u64) -> Option<u64> {
+        match &self.places {
+            Some(places) => places.get(index as usize).copied(),
+            None => Some(index),
+        }
+    }
+
+    fn refuse(&mut self, index: u64, failure: Failure) {
+        // A copy: a slice would hold all that was sent along with it.
+        let sent = self.shipment.list.is_some().then(|| self.shipment.record(index));
+        let sent = sent.map(|record| Bytes::copy_from_slice(&record));
+        if let Some(place) = self.place(index) {
+            self.refused.push((place, failure, sent));
+        }
+    }
+
+    /// What an attempt has brought; what it left is the rest.
+    fn take(&mut self, delivered: Delivered, attempt: u32, sink: &Attempts) -> Step<()> {
+        for (index, mut failure) in delivered.rejected {
+            failure.attempts = attempt;
+            if failure.details.is_empty() && self.shipment.list.is_some() {
+                failure.details = sink.details(&self.shipment, index);
+            }
+            self.refuse(index, failure);
+        }
+        let Some(Left { indexes, fault }) = delivered.left else { return Step::Done(()) };
+        let places = indexes.iter().filter_map(|index| self.place(*index)).collect();
+        self.shipment = self.shipment.select(&indexes);
+        self.places = Some(places);
+        Step::Partly(fault)
+    }
+
+    fn give_up(&mut self, fault: &Fault, attempts: u32, sink: &Attempts) {
+        for index in 0..self.shipment.records {
+            let failure = Failure {
+                output_type: sink.output_type(),
+                cause: fault.cause().clone(),
+                attempts,
+                details: sink.details(&self.shipment, index),
+            };
+            self.refuse(index, failure);
+        }
+    }
 }
 
 /// Encodes a batch; what the format cannot hold is no member of it any more.
@@ -235,26 +354,31 @@ async fn encode(
 ) -> Result<Made, Trouble> {
     let Batch { route, raw, mut members, .. } = batch;
     let encoder = match planned {
+        Some(planned) if planned.listed => Arc::new(encode::Records),
         Some(planned) => encode::encoder(planned.compression),
         None if is_error(&route) => encode::encoder(Compression::Uncompressed),
         None => {
             let never = CancellationToken::new();
-            let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
+            let failed =
+                |fault: &Fault, attempts, wait| d.attempt_failed(&route, fault, attempts, wait);
             // A format that is not there holds; it never rejects a record.
-            let encoder = retry::until_done(&d.retry, &never, failed, |_| d.format.encoder());
+            let retry = d.own_retry();
+            let encoder = retry::until_done(&retry, &never, failed, |_| d.format.encoder());
             encoder.await.map_err(|_| Trouble::Stopped)?
         }
     };
     let (extension, content_encoding) = (encoder.extension(), encoder.content_encoding());
     let records = raw.records;
     let encoded = d.pool.run(move || encoder.encode(raw)).await;
-    let Encoded { body, unfit } = encoded.map_err(|error| Trouble::Broken(error.to_string()))?;
+    let Encoded { body, ends, unfit } =
+        encoded.map_err(|error| Trouble::Broken(error.to_string()))?;
     let records = records - unfit.len() as u64;
-    let leaf = |(index, failure)| Some((members.leaf(index)?, failure));
-    let unfit: Vec<(Leaf, Failure)> = unfit.into_iter().filter_map(leaf).collect();
-    let leaves: Vec<Leaf> = unfit.iter().map(|(leaf, _)| *leaf).collect();
+    let failed =
+        |(index, failure)| Some(Failed { leaf: members.leaf(index)?, failure, sent: None });
+    let unfit: Vec<Failed> = unfit.into_iter().filter_map(failed).collect();
+    let leaves: Vec<Leaf> = unfit.iter().map(|failed| failed.leaf).collect();
     members.remove(&leaves);
-    Ok(Made { body, extension, content_encoding, records, members, unfit })
+    Ok(Made { body, ends, extension, content_encoding, records, members, unfit })
 }
 
 /// The body of a shipment of an earlier run. One that is gone or damaged cannot leave: then the
@@ -268,8 +392,10 @@ async fn load(
     let Some(planned) = planned else { return Err(Trouble::Stopped) };
     let Some(kept) = planned.body.clone() else { return Err(Trouble::Stopped) };
     let never = CancellationToken::new();
-    let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
-    let loaded = retry::until_done(&d.retry, &never, failed, |_| {
+    let failed =
+        |fault: &Fault, attempts, wait| d.attempt_failed(&planned.route, fault, attempts, wait);
+    let retry = d.own_retry();
+    let loaded = retry::until_done(&retry, &never, failed, |_| {
         let (bodies, kept) = (d.bodies(), kept.clone());
         async move {
             let halt = |error: String| Fault::halt("Standpipe.BodyNotRead", error);
@@ -297,8 +423,15 @@ async fn load(
             }));
         }
     };
+    let (body, ends) = if planned.listed {
+        split_kept(&body, planned.records)
+            .ok_or_else(|| Trouble::Broken(format!("the kept body of {} is cut", planned.key)))?
+    } else {
+        (body, Vec::new())
+    };
     Ok(Made {
         body,
+        ends,
         extension: "",
         content_encoding: encode::encoder(planned.compression).content_encoding(),
         records: planned.records,
@@ -318,14 +451,17 @@ async fn plan_it(
     d: &Arc<Destination>,
     shipments: &Arc<Mutex<Shipments>>,
     plan: Planned,
-    body: &Bytes,
+    (body, ends): (&Bytes, &[u32]),
     oldest_arrival_ms: i64,
     extension: &str,
 ) -> Result<Planned, Trouble> {
     let uuid = uuid::Uuid::new_v4();
     let never = CancellationToken::new();
-    let failed = |fault: &Fault, attempts, wait| d.attempt_failed(fault, attempts, wait);
-    let written = retry::until_done(&d.retry, &never, failed, |_| {
+    let failed =
+        |fault: &Fault, attempts, wait| d.attempt_failed(&plan.route, fault, attempts, wait);
+    let body = if d.is_plain() || !plan.listed { body.clone() } else { joined(body, ends) };
+    let retry = d.own_retry();
+    let written = retry::until_done(&retry, &never, failed, |_| {
         let key = key_of(d, &plan.route, oldest_arrival_ms, extension, uuid);
         // A plain batch is built again from the journal; all else is kept as it is.
         let keep = (!d.is_plain()).then(|| (d.bodies(), uuid.to_string(), body.clone()));
@@ -425,12 +561,20 @@ async fn note_arrival(
     Ok(())
 }
 
-fn reject_all(records: u64, fault: &Fault, attempts: u32) -> Vec<(u64, Failure)> {
-    let Cause { code, message } = fault.cause();
-    let failure = Failure {
-        output_type: output_type::PROCESSING_FAILED,
-        cause: Cause::new(code.clone(), message.clone()),
-        attempts,
-    };
-    (0..records).map(|index| (index, failure.clone())).collect()
+/// A body that is kept, and where its records end.
+fn joined(body: &Bytes, ends: &[u32]) -> Bytes {
+    let mut joined = Vec::with_capacity(body.len() + 4 * ends.len());
+    joined.extend_from_slice(body);
+    ends.iter().for_each(|end| joined.extend_from_slice(&end.to_le_bytes()));
+    joined.into()
+}
+
+/// Takes apart what [`joined`] made of so many records.
+fn split_kept(kept: &Bytes, records: u64) -> Option<(Bytes, Vec<u32>)> {
+    let body_len = kept.len().checked_sub(4 * records as usize)?;
+    let ends = kept[body_len..].chunks_exact(4);
+    let ends: Vec<u32> =
+        ends.map(|end| u32::from_le_bytes([end[0], end[1], end[2], end[3]])).collect();
+    let ascend = ends.is_sorted() && ends.last().is_none_or(|last| *last as usize == body_len);
+    ascend.then(|| (kept.slice(..body_len), ends))
 }

@@ -17,6 +17,7 @@ use crate::{
     batch::Framing,
     encode::Compression,
     env::{Env, File},
+    fault::Details,
     limits,
     record::{Leaf, Members, Part, Ranges, Route},
 };
@@ -44,6 +45,10 @@ pub struct Planned {
     /// Its encoded body, where it cannot be built again from the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Kept>,
+    /// Whether the destination takes its records one by one: then a kept body ends with where each
+    /// of them ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
     pub compression: Compression,
     pub content_encoding: bool,
     pub framing: Framing,
@@ -85,6 +90,9 @@ pub struct Reason {
     pub code: String,
     pub message: String,
     pub attempts: u32,
+    /// What the kind of failure says besides.
+    #[serde(default, skip_serializing_if = "Details::is_empty")]
+    pub details: Details,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -308,6 +316,10 @@ fn forget(live: &mut BTreeMap<u64, (Planned, bool)>, cursor: u64) {
         } else if start < cursor {
             // What was settled of it without it (a chain that takes records apart otherwise, a
             // damaged frame) says nothing of the rest. Its own arrival is noted durably.
+            if planned.order.is_none() {
+                // What is in the body is no longer told by the positions.
+                planned.order = Some(planned.members().leaves());
+            }
             planned.positions.remove_below(cursor);
             planned.parts = planned.parts.split_off(&cursor);
         }
@@ -390,6 +402,7 @@ mod tests {
             transforms: 0,
             order: None,
             records: end - start,
+            listed: false,
             body: None,
             compression: Compression::Gzip,
             content_encoding: true,

@@ -16,6 +16,7 @@ pub mod columnar;
 mod gzip;
 pub mod orc;
 pub mod parquet;
+mod records;
 pub mod rows;
 pub mod schema;
 mod snappy;
@@ -25,6 +26,8 @@ mod zstd;
 
 #[cfg(test)]
 mod tests;
+
+pub use records::Records;
 
 use std::sync::Arc;
 
@@ -80,6 +83,12 @@ pub trait Format: Send + Sync {
     fn by_record(&self) -> bool {
         false
     }
+
+    /// Whether a body is its records one behind the other, told apart by where they end: what
+    /// destinations get that take records one by one.
+    fn lists(&self) -> bool {
+        false
+    }
 }
 
 #[async_trait]
@@ -105,5 +114,5 @@ impl Format for columnar::Columnar {
 /// in place.
 fn finished(mut body: Vec<u8>) -> Encoded {
     body.shrink_to_fit();
-    Encoded { body: Bytes::from(body), unfit: Vec::new() }
+    Encoded { body: Bytes::from(body), ..Encoded::default() }
 }

@@ -76,6 +76,7 @@ pub trait Files: Send + Sync {
     }
 
     /// Replaces a small file durably: a crash leaves the old content or the new one, never a mix.
+    /// Only the owner may read it: such files hold settings, and keys among them.
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".tmp");
@@ -84,7 +85,7 @@ pub trait Files: Send + Sync {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let file = self.create_new(&temporary)?;
+        let file = self.create_private(&temporary)?;
         file.write_all_at(&[IoSlice::new(content)], 0)?;
         file.sync_data()?;
         drop(file);

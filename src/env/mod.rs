@@ -2,12 +2,14 @@
 
 mod clock;
 mod files;
+mod pool;
 pub mod sim;
 
 use std::sync::Arc;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use files::{File, Files, RealFiles};
+pub use pool::CpuPool;
 
 /// What a part needs of the machine. Cheap to clone.
 #[derive(Clone)]

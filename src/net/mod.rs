@@ -6,6 +6,13 @@ pub mod aws;
 pub(crate) mod aws_double;
 mod credentials;
 pub mod glue;
+pub mod gzip;
 pub mod http;
+pub mod keys;
+pub mod probe;
 pub mod signed;
 pub mod sigv4;
+pub mod tls;
+#[cfg(test)]
+#[path = "../../tests/common/tls_double.rs"]
+pub(crate) mod tls_double;

@@ -9,7 +9,7 @@ use std::{
 use ::http::{HeaderName, HeaderValue, Method};
 use aws_credential_types::Credentials;
 use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
 };
 use bytes::Bytes;
@@ -19,16 +19,21 @@ pub use super::http::{Answer, SendError};
 use super::{
     aws::Access,
     credentials::{Wallet, wallet},
-    http::{self, Request, Url, UrlError},
+    http::{self, Request, Tls, Url, UrlError},
     sigv4::sha256,
 };
 use crate::env::{Clock, SystemClock};
+
+/// OpenSearch Serverless, which wants the body's hash as a header, too
+/// (`x-amz-content-sha256`; OpenSearch guide, "Signing HTTP requests with other clients").
+const SERVERLESS: &str = "aoss";
 
 /// One service in one region, as one identity.
 pub struct SignedClient {
     access: Access,
     service: &'static str,
     endpoint: Option<String>,
+    tls: Tls,
     wallet: OnceCell<Arc<Wallet>>,
     clock: SystemClock,
 }
@@ -49,13 +54,19 @@ impl SignedClient {
             access: access.clone(),
             service,
             endpoint,
+            tls: Tls::default(),
             wallet: OnceCell::new(),
             clock: SystemClock::default(),
         })
     }
 
-    /// Sends `body` to `path`, which begins with `/` and is percent-encoded already. Every header
-    /// is signed. One attempt; any answer of the server is `Ok`.
+    /// For a server with this TLS. Its files are looked at with each request.
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Sends `body` to `path`, which begins with `/`, may have a query, and is percent-encoded
+    /// already. Every header is signed. One attempt; any answer of the server is `Ok`.
     pub async fn post(
         &self,
         path: &str,
@@ -64,12 +75,28 @@ impl SignedClient {
         timeout: Duration,
         answer_limit: usize,
     ) -> Result<Answer, SendError> {
+        self.send(Method::POST, path, headers, body, timeout, answer_limit).await
+    }
+
+    /// The same by another method.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Bytes,
+        timeout: Duration,
+        answer_limit: usize,
+    ) -> Result<Answer, SendError> {
+        let client =
+            http::client_with(&self.tls).map_err(|error| SendError::Request(error.to_string()))?;
         let wallet = self.wallet.get_or_init(|| wallet(&self.access)).await;
         let now_ms = self.clock.now_ms();
         let credentials = wallet.credentials(now_ms).await?;
         let url = self.url(wallet, path)?;
-        let request = self.request(url, headers, body, credentials, now_ms)?;
-        let answer = http::send(request, timeout, answer_limit).await?;
+        let mut request = Request::new(method, url);
+        self.fill(&mut request, headers, body, credentials, now_ms)?;
+        let answer = http::send_by(&client, request, timeout, answer_limit).await?;
         if answer.status.is_client_error() && refuses_credentials(&answer) {
             wallet.forget().await;
         }
@@ -87,16 +114,16 @@ impl SignedClient {
         text.parse().map_err(|_| wrong("the path is no path of a URL".into()))
     }
 
-    fn request(
+    /// Puts the headers, the signature and the body into a request.
+    fn fill(
         &self,
-        url: Url,
+        request: &mut Request,
         headers: &[(&'static str, &str)],
         body: Bytes,
         credentials: Credentials,
         now_ms: i64,
-    ) -> Result<Request, SendError> {
-        let signature = self.sign(&url, headers, &body, credentials, now_ms)?;
-        let mut request = Request::new(Method::POST, url);
+    ) -> Result<(), SendError> {
+        let signature = self.sign(request, headers, &body, credentials, now_ms)?;
         let own = headers.iter().map(|(name, value)| (*name, (*value).to_owned()));
         for (name, value) in own.chain(signature) {
             let wrong = |_| SendError::Request(format!("header {name} holds what it must not"));
@@ -105,13 +132,13 @@ impl SignedClient {
             request.headers_mut().insert(HeaderName::from_static(name), value);
         }
         *request.body_mut() = Some(body.into());
-        Ok(request)
+        Ok(())
     }
 
     /// The headers that sign the request.
     fn sign(
         &self,
-        url: &Url,
+        request: &Request,
         headers: &[(&'static str, &str)],
         body: &[u8],
         credentials: Credentials,
@@ -119,18 +146,23 @@ impl SignedClient {
     ) -> Result<Vec<(&'static str, String)>, SendError> {
         let wrong = |error: &dyn std::error::Error| SendError::Request(error.to_string());
         let identity = credentials.into();
+        let mut settings = SigningSettings::default();
+        if self.service == SERVERLESS {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.access.region)
             .name(self.service)
             .time(UNIX_EPOCH + Duration::from_millis(now_ms.max(0) as u64))
-            .settings(SigningSettings::default())
+            .settings(settings)
             .build()
             .expect("every parameter is set")
             .into();
         // Hashed here: aws-lc is faster than what the signer brings.
         let hash = SignableBody::Precomputed(hex::encode(sha256(body)));
-        let signable = SignableRequest::new("POST", url.as_str(), headers.iter().copied(), hash)
+        let (method, url) = (request.method().as_str(), request.url().as_str());
+        let signable = SignableRequest::new(method, url, headers.iter().copied(), hash)
             .map_err(|error| wrong(&error))?;
         let (instructions, _) =
             sign(signable, &params).map_err(|error| wrong(&error))?.into_parts();

@@ -24,6 +24,7 @@
 //! treated when it stands in for it, so that failures of different types never share a folder.
 
 mod error;
+mod index;
 pub mod java_time;
 mod route;
 mod template;
@@ -35,6 +36,7 @@ mod routes_tests;
 mod tests;
 
 pub use error::{Place, PrefixError, Setting};
+pub use index::{IndexNames, IndexNaming, IndexRotation};
 pub use value::hive_values;
 
 use std::time::Duration;

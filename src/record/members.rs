@@ -126,6 +126,22 @@ impl Members {
         }
     }
 
+    /// Where each record comes from.
+    pub fn leaves(&self) -> Vec<Leaf> {
+        match &self.order {
+            Some(order) => order.clone(),
+            None => {
+                self.whole.iter().flat_map(|(start, end)| start..end).map(Leaf::whole).collect()
+            }
+        }
+    }
+
+    /// Whether it settles this leaf.
+    pub fn holds(&self, leaf: Leaf) -> bool {
+        let in_part = |part: &Part| part.of == leaf.of && part.leaves.contains(&leaf.index);
+        self.whole.contains(leaf.sequence) || self.parts.get(&leaf.sequence).is_some_and(in_part)
+    }
+
     /// Takes leaves out: their batch does not settle them after all.
     pub fn remove(&mut self, leaves: &[Leaf]) {
         if leaves.is_empty() {
@@ -143,6 +159,10 @@ impl Members {
             }
             if leaf.of == 1 {
                 gone.insert(sequence, sequence + 1);
+                continue;
+            }
+            if !self.parts.contains_key(&sequence) && !self.whole.contains(sequence) {
+                // It was not settled here anyway.
                 continue;
             }
             let part = self.parts.entry(sequence).or_insert_with(|| {
@@ -178,6 +198,17 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_batch_does_not_settle_cannot_be_taken_out_of_it() {
+        let order = vec![Leaf::whole(3), Leaf { sequence: 4, index: 1, of: 3 }];
+        let mut members = Members::restored(Ranges::of(3, 4), BTreeMap::new(), Some(order.clone()));
+        assert!(members.holds(order[0]) && !members.holds(order[1]));
+        members.remove(&order[1..]);
+        assert_eq!((members.whole.count(), members.parts.len()), (1, 0));
+        members.remove(&order[..1]);
+        assert!(members.is_empty());
+    }
 
     #[test]
     fn records_know_where_they_come_from() {

@@ -1,9 +1,13 @@
 //! Destinations: one attempt each, honestly classified.
 
+pub mod datadog;
 pub mod file;
+pub mod http_endpoint;
 pub mod layers;
+pub mod opensearch;
 pub mod registered;
 pub mod s3;
+pub mod splunk;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -59,12 +63,20 @@ pub fn parse_bucket(text: &str) -> Result<Bucket, SinkError> {
 /// is wrong with them shows at the first delivery and holds the destination.
 pub async fn connect(options: s3::Options, env: &Env) -> Result<Arc<dyn Sink>, SinkError> {
     match parse_bucket(&options.bucket)? {
-        Bucket::S3(_) => Ok(Arc::new(s3::S3Sink::connect(options).await?)),
+        Bucket::S3(_) => connect_as_is(options, env).await,
         Bucket::Folder(root) => {
             let sink = file::FileSink::new(root, env.files.clone());
             sink.prepare().await;
             Ok(Arc::new(sink))
         }
+    }
+}
+
+/// The same, without making a folder ready that is not there: for a look at it.
+pub async fn connect_as_is(options: s3::Options, env: &Env) -> Result<Arc<dyn Sink>, SinkError> {
+    match parse_bucket(&options.bucket)? {
+        Bucket::S3(_) => Ok(Arc::new(s3::S3Sink::connect(options).await?)),
+        Bucket::Folder(root) => Ok(Arc::new(file::FileSink::new(root, env.files.clone()))),
     }
 }
 

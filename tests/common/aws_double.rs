@@ -255,7 +255,7 @@ impl State {
             self.refused.lock().push(why);
             Err(reply)
         };
-        if method != http::Method::POST {
+        if self.service.is_some() && method != http::Method::POST {
             return refuse(Reply::new(405, ""), format!("{method} {uri}"));
         }
         let Some(service) = self.service else { return Ok(()) };

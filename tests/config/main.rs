@@ -90,10 +90,11 @@ streams:
     assert_eq!(stream.version_id, 1);
     assert_eq!(stream.destination_names(), ["s3"]);
     let destination = &stream.destinations[0];
-    assert_eq!(destination.s3.buffering.size, ByteSize(64 << 20));
-    assert_eq!(destination.s3.buffering.interval, Span(Duration::from_secs(60)));
-    assert_eq!(destination.s3.compression, Compression::Gzip);
-    assert_eq!(destination.s3.encryption, Encryption::SseKms("alias/key".into()));
+    let s3 = destination.s3.as_ref().unwrap();
+    assert_eq!(s3.buffering.size, ByteSize(64 << 20));
+    assert_eq!(s3.buffering.interval, Span(Duration::from_secs(60)));
+    assert_eq!(s3.compression, Compression::Gzip);
+    assert_eq!(s3.encryption, Encryption::SseKms("alias/key".into()));
     let [TransformSpec::AppendDelimiter(delimiter)] = &destination.transforms[..] else {
         panic!("{destination:?}");
     };

@@ -3,5 +3,6 @@
 
 mod crashes;
 mod ends;
+mod lists;
 mod parted;
 mod world;

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use standpipe::{
     batch::{Buffering, Framing, SizeOf},
-    delivery::{self, Budget, CpuPool, DeliveryError, Destination, Signals, Status},
-    encode::Compression,
-    env::{Clock, Env, Files, RealFiles},
+    delivery::{self, Bounds, Budget, DeliveryError, Destination, Naming, Signals, Status, Way},
+    encode::{Compression, Records},
+    env::{Clock, CpuPool, Env, Files, RealFiles},
     fault::Fault,
     partition::{KeyNaming, KeyOptions},
     record::Put,
@@ -135,6 +135,11 @@ pub struct Setting {
     pub prefix: &'static str,
     pub partitions_max: u32,
     pub budget: u64,
+    /// Whether the destination takes records one by one.
+    pub lists: bool,
+    /// Where the error output goes, if not with the objects.
+    pub backup: Option<Arc<dyn Sink>>,
+    pub retry_for: Option<Duration>,
 }
 
 impl Setting {
@@ -151,6 +156,9 @@ impl Setting {
             prefix: "good/!{timestamp:yyyy}/",
             partitions_max: 500,
             budget: 64 << 20,
+            lists: false,
+            backup: None,
+            retry_for: None,
         }
     }
 
@@ -163,7 +171,8 @@ impl Setting {
             dynamic_partitioning: self.prefix.contains("partitionKey"),
             error_output_prefix: "bad/!{firehose:error-output-type}/".into(),
             ..KeyOptions::default()
-        });
+        })
+        .expect("the prefixes are sound");
         let destination = Destination {
             stream: "s".into(),
             name: "d".into(),
@@ -178,14 +187,36 @@ impl Setting {
                 interval: Span(self.interval),
                 size_of: self.size_of,
             },
-            naming: naming.expect("the prefixes are sound"),
-            format: Arc::new(self.compression),
+            error_buffering: Buffering {
+                size: ByteSize(self.size),
+                interval: Span(self.interval),
+                size_of: SizeOf::Records,
+            },
+            bounds: if naming.is_partitioned() { Bounds::PARTITIONED } else { Bounds::OBJECTS },
+            naming: if self.lists {
+                Naming::Requests { index: None, errors: naming }
+            } else {
+                Naming::Objects(naming)
+            },
+            format: if self.lists { Arc::new(Records) } else { Arc::new(self.compression) },
             compression: self.compression,
             content_encoding: true,
             partitions_max: self.partitions_max,
             error_members: Default::default(),
-            sink: Attempts::new(sink, layers::Options::default()),
-            retry: Policy::forever(Duration::from_millis(500), Duration::from_secs(30)),
+            attempts_before: Arc::default(),
+            way: Way::new(
+                Attempts::new(sink, layers::Options::default()),
+                Policy {
+                    deadline: self.retry_for,
+                    ..Policy::forever(Duration::from_millis(500), Duration::from_secs(30))
+                },
+            ),
+            backup: self.backup.map(|backup| {
+                Way::new(
+                    Attempts::new(backup, layers::Options::default()),
+                    Policy::forever(Duration::from_millis(500), Duration::from_secs(30)),
+                )
+            }),
             folder: self.folder,
             env: self.env,
             metrics: of_destination.clone(),

@@ -1,10 +1,17 @@
 """Fixtures: a daemon factory whose daemons end with the test, and an S3 server."""
 
+import contextlib
 import pathlib
 
 import pytest
 
+import firehose_endpoint
 import harness
+import http_deliveries
+import opensearch_bulk
+import otel
+from certificates import certificates  # noqa: F401, a fixture
+from opensearch import opensearch, opensearch_server  # noqa: F401, fixtures
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +41,56 @@ def s3_server(tmp_path):
     server = harness.S3Server(tmp_path / "versitygw").start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def collector(tmp_path_factory):
+    """One for all tests: each tells its own records from the others'."""
+    one = otel.Collector(tmp_path_factory.mktemp("collector")).start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def endpoints():
+    """Makes endpoints; in the end none may have found a mistake."""
+    with contextlib.ExitStack() as all_of_them:
+        made = []
+
+        def make(**options):
+            one = firehose_endpoint.FirehoseEndpoint(**options)
+            all_of_them.callback(one.close)
+            made.append(one)
+            return one
+
+        yield make
+    assert [mistake for one in made for mistake in one.mistakes] == []
+
+
+@pytest.fixture
+def endpoint(endpoints):
+    return endpoints(access_key=http_deliveries.KEY)
+
+
+@pytest.fixture
+def clusters():
+    """Makes doubles of OpenSearch; in the end none may have found a mistake."""
+    with contextlib.ExitStack() as all_of_them:
+        made = []
+
+        def make(kind=opensearch_bulk.OpenSearchBulk, **options):
+            one = kind(**options)
+            all_of_them.callback(one.close)
+            made.append(one)
+            return one
+
+        yield make
+    assert [mistake for one in made for mistake in one.mistakes] == []
+
+
+@pytest.fixture
+def cluster(clusters):
+    return clusters()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -18,12 +18,12 @@ MEMBERS = [
 ]
 
 
-def settled(daemon, stream, count, destination="s3"):
+def settled(daemon, stream, count, destination="s3", kind="delivery_to_s3"):
     """Flushes until all of `count` records have come to their ends; how many to which."""
 
     def done():
         daemon.flush(stream)
-        came, became = daemon.metrics().ledger(stream, destination)
+        came, became = daemon.metrics().ledger(stream, destination, kind)
         return became if came == count and not became["backlog"] else None
 
     became = harness.wait_for(done, f"{count} records are settled", pause=0.05)

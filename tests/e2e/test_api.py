@@ -306,13 +306,17 @@ def test_destinations_that_are_not_built_are_named(served):
     with pytest.raises(ClientError) as error:
         served.firehose().create_delivery_stream(
             DeliveryStreamName="x",
-            HttpEndpointDestinationConfiguration={
-                "EndpointConfiguration": {"Url": "https://example.com/"},
+            RedshiftDestinationConfiguration={
+                "RoleARN": extended()["RoleARN"],
+                "ClusterJDBCURL": "jdbc:redshift://c.x.eu-west-1.redshift.amazonaws.com:5439/d",
+                "CopyCommand": {"DataTableName": "t"},
+                "Username": "u",
+                "Password": "Secret1",
                 "S3Configuration": extended(),
             },
         )
     assert code_of(error) == "InvalidArgumentException"
-    assert "S3" in error.value.response["Error"]["Message"]
+    assert "Splunk" in error.value.response["Error"]["Message"]
 
 
 def test_a_name_can_be_taken_only_once(served):

@@ -6,6 +6,7 @@ import gzip
 import http.server
 import io
 import json
+import os
 import subprocess
 import threading
 
@@ -13,7 +14,11 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
+import datadog_intake
 import harness
+import opensearch_bulk
+import splunk_hec
+from certificates import with_tls
 
 EXAMPLES = harness.REPOSITORY / "examples/config"
 
@@ -339,6 +344,207 @@ def test_transforms(example, s3_server, function):
     ]
     (answer,) = (answer for key, answer in found.items() if key.startswith("enriched/dt=2"))
     assert answer["Body"].startswith(both + b"!\n") and answer["Body"].endswith(b"}!\n")
+
+
+# ---------------------------------------------------------------- destinations over HTTP
+
+
+KEY = "a key from a file"
+
+
+@pytest.fixture
+def etc(tmp_path, certificates):
+    """The folder of keys; every file that an example names holds the same one."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    named = "collector.key webhook.token hec.token search.password datadog.key new-relic.key"
+    named += " dynatrace.token sumo-logic.token elastic.key another.key"
+    for name in named.split():
+        (folder / name).write_text(KEY + "\n")
+    (folder / "tls.crt").write_bytes((certificates / "ca.crt").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def over_http(example, certificates, etc, s3_server):
+    """Runs an example whose destinations are reached with TLS, as its URLs say; the authority of
+    the doubles takes the place of the machine's. Its buckets are there."""
+
+    def make(name, changes):
+        for bucket in ["my-errors", "my-splunk-backup"]:
+            s3_server.client().create_bucket(Bucket=bucket)
+        changes = {**LISTEN, **in_bucket(s3_server), "/etc/standpipe": str(etc), **changes}
+        env = {**KEYS, "SSL_CERT_FILE": str(certificates / "ca.crt")}
+        return example(name, changes, env=env)
+
+    return make
+
+
+@pytest.fixture
+def tls(certificates):
+    return with_tls(certificates, "server")
+
+
+def error_lines(server, bucket="my-errors"):
+    """Beginning of the key → raw data of the error lines below it."""
+    found = {}
+    for key, answer in server.objects(bucket).items():
+        folder = "/".join(key.split("/")[:2])
+        lines = answer["Body"].split(b"\n")[:-1]
+        raws = [base64.b64decode(json.loads(line)["rawData"]) for line in lines]
+        found.setdefault(folder, []).extend(raws)
+    return found
+
+
+def test_http_endpoint(over_http, endpoints, tls, s3_server):
+    collector = endpoints(
+        access_key=KEY,
+        attributes={"environment": "production"},
+        content_encoding="gzip",
+        **tls,
+    )
+    webhook = endpoints(body="ndjson", poison=b"bad", **tls)
+    d = over_http(
+        "http-endpoint.yaml",
+        {
+            "https://collector.example/firehose": collector.url,
+            "https://hooks.example/ingest?source=standpipe": webhook.url,
+        },
+    )
+    sent = [b'{"a":1}', b'{"a":"bad"}', b'{"a":3}']
+    d.put("clicks", *sent)
+    assert d.terminate() == 0
+    assert collector.records() == sent
+    assert sorted(webhook.records()) == [sent[0], sent[2]]
+    assert {request.headers.get("Authorization") for request in webhook.seen()} == {KEY}
+    assert error_lines(s3_server) == {"webhook/http-endpoint-failed": [sent[1]]}
+
+
+def test_splunk(over_http, tls, s3_server):
+    hec = splunk_hec.Hec(KEY, ack=True, **tls)
+    try:
+        d = over_http("splunk.yaml", {"https://splunk.example:8088": hec.url})
+        d.put("logs", b"one", b"two\n")
+        assert d.terminate() == 0
+        meta = {"index": "main", "sourcetype": "_json"}
+        assert hec.events() == [{"event": event, **meta} for event in ("one", "two")]
+    finally:
+        hec.close()
+    # As they came, but for the line break that is asked for.
+    ((key, answer),) = s3_server.objects("my-splunk-backup").items()
+    assert key.startswith("source/2") and key.endswith(".gz")
+    assert gzip.decompress(answer["Body"]) == b"one\ntwo\n\n"
+
+
+def test_opensearch(over_http, tls, s3_server):
+    cluster = opensearch_bulk.OpenSearchBulk(auth=("standpipe", KEY), **tls)
+    collection = opensearch_bulk.OpenSearchBulk(auth="aoss", **tls)
+    try:
+        d = over_http(
+            "opensearch.yaml",
+            {
+                "https://search.example:9200": cluster.url,
+                # At Amazon's hosts requests are signed without being told to.
+                "https://abcdefghij0123456789.us-east-1.aoss.amazonaws.com": f"{collection.url}\n"
+                "          auth: aws",
+            },
+        )
+        sent = [b'{"level":"info","n":%d}' % number for number in range(3)]
+        debug = b'{"level":"debug"}'
+        begun = datetime.datetime.now(datetime.timezone.utc)
+        d.put("events", *sent, debug)
+        days = {f"events-{day:%Y-%m-%d}" for day in (begun, datetime.datetime.now(begun.tzinfo))}
+        assert d.terminate() == 0
+        (index,) = cluster.docs
+        assert index in days
+        assert cluster.documents(index) == sent
+        assert set(collection.docs) == {"events"}
+        assert collection.documents("events") == [*sent, debug]
+        assert cluster.mistakes == collection.mistakes == []
+    finally:
+        cluster.close()
+        collection.close()
+    assert error_lines(s3_server) == {}
+
+
+def test_datadog(over_http, tls, s3_server):
+    intake = datadog_intake.DatadogIntake(KEY, **tls)
+    try:
+        d = over_http("datadog.yaml", {"site: datadoghq.eu": f"endpoint: {intake.url}/api/v2/logs"})
+        d.put("logs", b'{"message":"one"}{"message":"two","ddtags":"team:own","service":"own"}')
+        assert d.terminate() == 0
+        assert intake.mistakes == []
+        (one, two) = intake.logs
+    finally:
+        intake.close()
+    assert one == {
+        "message": "one",
+        "service": "shop",
+        "ddsource": "standpipe",
+        "ddtags": "env:prod,team:shop",
+    }
+    assert (two["message"], two["service"], two["ddsource"]) == ("two", "own", "standpipe")
+    assert set(two["ddtags"].split(",")) == {"team:own", "env:prod", "team:shop"}
+    assert error_lines(s3_server) == {}
+
+
+# Partner → line of the file behind which its URL goes, and what its requests carry.
+PARTNERS = {
+    "datadog": ("preset: {datadog: {site: datadoghq.eu}}", {"env": "prod"}),
+    "new-relic": ("preset: {new_relic: {region: eu}}", {}),
+    "dynatrace": (
+        "preset: {dynatrace: {region: eu, environment_url: https://abc12345.live.dynatrace.com}}",
+        {"dt-url": "https://abc12345.live.dynatrace.com"},
+    ),
+    "sumo-logic": ("preset:\n            sumo_logic:", {}),
+    "elastic": (
+        "preset: {elastic: {data_stream: logs-standpipe-default}}",
+        {"es_datastream_name": "logs-standpipe-default"},
+    ),
+}
+
+
+def test_partners(over_http, endpoints, tls, s3_server):
+    made, changes = {}, {}
+    for name, (preset, attributes) in PARTNERS.items():
+        key = None if name == "sumo-logic" else KEY
+        options = {"access_key": key, "attributes": attributes, "content_encoding": "gzip"}
+        made[name] = endpoints(**options, **tls)
+        url = f"url: {made[name].url}\n          "
+        changes[preset] = url + preset
+    # The one whose URL must be given has one.
+    changes[PARTNERS["elastic"][0]] = PARTNERS["elastic"][0]
+    own = "https://my-deployment.es.eu-central-1.aws.elastic.example"
+    changes[own] = made["elastic"].url
+    made["another"] = endpoints(access_key=KEY, content_encoding="gzip", attributes={}, **tls)
+    changes["https://aws-logs.example/aws-logs/api/v1/push"] = made["another"].url
+    made["another"].script({"status": 413})
+    d = over_http("partners.yaml", changes)
+    d.put("logs", b'{"message":"one"}')
+    assert d.terminate() == 0
+    assert {name: one.records() for name, one in made.items()} == {
+        name: [] if name == "another" else [b'{"message":"one"}'] for name in made
+    }
+    # A folder of the one bucket for each of them.
+    found = error_lines(s3_server)
+    assert found == {"another/http-endpoint-failed": [b'{"message":"one"}']}
+
+
+def test_partners_as_they_stand(tmp_path, etc):
+    """Where the presets lead is their own business; all of it is sound."""
+    text = (EXAMPLES / "partners.yaml").read_text()
+    file = tmp_path / "partners.yaml"
+    file.write_text(text.replace("/etc/standpipe", str(etc)).replace(DATA, str(tmp_path / "data")))
+    environment = {**os.environ, "STANDPIPE_SECRET": harness.SECRET_KEY}
+    done = subprocess.run(
+        [harness.BINARY, "validate", file],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert KEY not in done.stdout + done.stderr
 
 
 def test_every_example_is_run():

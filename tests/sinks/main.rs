@@ -1,5 +1,6 @@
 //! Sinks against what they will meet: real servers, a disk, and a server that misbehaves on cue.
 
+mod check;
 mod conformance;
 mod double;
 mod real;
@@ -10,7 +11,7 @@ mod servers;
 use bytes::Bytes;
 use standpipe::{
     limits,
-    record::Ranges,
+    record::{Ranges, Route},
     seams::Shipment,
     sinks::s3::{Checksums, CredentialSource, Encryption, Options},
     units::{ByteSize, Secret},
@@ -34,6 +35,7 @@ fn options(endpoint: &str) -> Options {
         encryption: Encryption::None,
         checksums: Checksums::WhenSupported,
         multipart_threshold: ByteSize(limits::MULTIPART_BYTES_DEFAULT),
+        check_prefix: String::new(),
     }
 }
 
@@ -45,7 +47,8 @@ fn shipment(key: &str, body: impl Into<Bytes>) -> Shipment {
         content_encoding: None,
         records: 1,
         positions: Ranges::of(0, 1),
-        is_error: false,
+        route: Route::Objects,
+        list: None,
     }
 }
 

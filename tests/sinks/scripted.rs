@@ -293,7 +293,10 @@ async fn a_server_that_never_answers_ends_the_attempt() {
         let options = Options { multipart_threshold, ..options(double.endpoint()) };
         let sink = Arc::new(S3Sink::connect(options).await.unwrap());
         let timeout = Duration::from_millis(1000);
-        let attempts = Attempts::new(sink, layers::Options { timeout, concurrency: 1 });
+        let attempts = Attempts::new(
+            sink,
+            layers::Options { timeout, concurrency: 1, ..layers::Options::default() },
+        );
         let outcome = attempts.deliver(shipment("a/b", "abc")).await;
         let expected = Fault::retry("S3.RequestTimeout", "no answer within 1000 ms");
         assert_eq!(outcome, Err(expected));

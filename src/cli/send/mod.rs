@@ -1,9 +1,9 @@
 //! `standpipe send`: lines of a file or of stdin as records.
 
-mod batches;
-mod lines;
-mod progress;
-mod upload;
+pub(super) mod batches;
+pub(super) mod lines;
+pub(super) mod progress;
+pub(super) mod upload;
 
 use std::{
     fs::File,
@@ -95,7 +95,7 @@ pub struct Arguments {
     connection: Connection,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(super) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err("must be a number above 0".into()),
@@ -162,7 +162,7 @@ async fn send(
 }
 
 /// The first Ctrl-C lets calls under way end; the second ends the process.
-async fn interrupt(mut signals: Signal, stop: CancellationToken) {
+pub(super) async fn interrupt(mut signals: Signal, stop: CancellationToken) {
     signals.recv().await;
     stop.cancel();
     tokio::spawn(async move {

@@ -2,12 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    ApiError, Hose, Operation, StreamType,
-    destination::{PLAIN_MEMBERS, in_order},
-    hose::DESTINATION_ID,
-    operation::known_input,
-};
+use super::{ApiError, Hose, Operation, StreamType, hose::DESTINATION_ID, operation::known_input};
 
 /// Names in an answer of ListDeliveryStreams unless the request says otherwise (API reference).
 const LIST_LIMIT_DEFAULT: usize = 10;
@@ -53,16 +48,13 @@ impl Hose {
         Ok(answer)
     }
 
-    /// Both shapes of the S3 destination, whichever of them made it.
     fn destinations(&self) -> Value {
         if self.destination.is_empty() {
             return json!([]);
         }
-        json!([{
-            "DestinationId": DESTINATION_ID,
-            "S3DestinationDescription": in_order(&self.destination, PLAIN_MEMBERS.iter()),
-            "ExtendedS3DestinationDescription": self.destination,
-        }])
+        let mut description = self.kind.describe(&self.destination);
+        description.shift_insert(0, "DestinationId".to_owned(), json!(DESTINATION_ID));
+        json!([description])
     }
 }
 

@@ -74,7 +74,7 @@ fn described(request: &Value, backup: &str) -> Document {
 }
 
 /// Sets each member of `value` in the structure `member`.
-fn merge_members(document: &mut Document, member: &str, value: Value) {
+pub(super) fn merge_members(document: &mut Document, member: &str, value: Value) {
     let stored = document.entry(member).or_insert_with(|| json!({}));
     if let (Some(stored), Value::Object(value)) = (stored.as_object_mut(), value) {
         stored.extend(value);
@@ -124,15 +124,8 @@ fn check(document: &Document) -> Result<(), ApiError> {
 }
 
 /// Rules of the members that every S3 document has.
-fn check_plain(document: &Document) -> Result<(), ApiError> {
-    if let Some(hints) = document.get("BufferingHints")
-        && hints["SizeInMBs"].is_null() != hints["IntervalInSeconds"].is_null()
-    {
-        return refuse(
-            "BufferingHints.SizeInMBs and BufferingHints.IntervalInSeconds must be specified \
-             together.",
-        );
-    }
+pub(super) fn check_plain(document: &Document) -> Result<(), ApiError> {
+    check_hints(document)?;
     if let Some(encryption) = document.get("EncryptionConfiguration")
         && !encryption["NoEncryptionConfig"].is_null()
         && !encryption["KMSEncryptionConfig"].is_null()
@@ -142,6 +135,24 @@ fn check_plain(document: &Document) -> Result<(), ApiError> {
              EncryptionConfiguration.",
         );
     }
+    check_logging(document)
+}
+
+/// Both hints or none.
+pub(super) fn check_hints(document: &Document) -> Result<(), ApiError> {
+    if let Some(hints) = document.get("BufferingHints")
+        && hints["SizeInMBs"].is_null() != hints["IntervalInSeconds"].is_null()
+    {
+        return refuse(
+            "BufferingHints.SizeInMBs and BufferingHints.IntervalInSeconds must be specified \
+             together.",
+        );
+    }
+    Ok(())
+}
+
+/// Names of the log where it is on.
+pub(super) fn check_logging(document: &Document) -> Result<(), ApiError> {
     if let Some(logging) = document.get("CloudWatchLoggingOptions") {
         let missing = |member: &str| logging[member].as_str().unwrap_or_default().is_empty();
         if logging["Enabled"] == true && (missing("LogGroupName") || missing("LogStreamName")) {
@@ -200,7 +211,7 @@ fn materialise(given: Document) -> Document {
     };
     default("S3BackupMode", json!("Disabled"));
     default("DataFormatConversionConfiguration", json!({"Enabled": false}));
-    let processing = processing::materialise(given.get("ProcessingConfiguration"), role_arn);
+    let processing = processing::materialise(given.get("ProcessingConfiguration"), role_arn, "1");
     document.insert("ProcessingConfiguration".into(), processing);
     if let Some(Value::Object(backup)) = given.get("S3BackupDescription") {
         document.insert("S3BackupDescription".into(), Value::Object(plain_defaults(backup, 5)));
@@ -220,11 +231,8 @@ fn materialise(given: Document) -> Document {
 }
 
 /// The members of `S3DestinationDescription` with their defaults.
-fn plain_defaults(given: &Document, size_mbs: i64) -> Document {
+pub(super) fn plain_defaults(given: &Document, size_mbs: i64) -> Document {
     let given_hints = given.get("BufferingHints").unwrap_or(&Value::Null);
-    let given_logging = given.get("CloudWatchLoggingOptions").and_then(Value::as_object);
-    let mut logging = json!({"Enabled": false}).as_object().cloned().unwrap_or_default();
-    logging.extend(given_logging.cloned().unwrap_or_default());
     let encryption = given.get("EncryptionConfiguration").filter(|e| **e != json!({}));
     let mut document = in_order(given, PLAIN_MEMBERS.iter());
     let values = [
@@ -243,10 +251,18 @@ fn plain_defaults(given: &Document, size_mbs: i64) -> Document {
             "EncryptionConfiguration",
             encryption.cloned().unwrap_or_else(|| json!({"NoEncryptionConfig": "NoEncryption"})),
         ),
-        ("CloudWatchLoggingOptions", Value::Object(logging)),
+        ("CloudWatchLoggingOptions", Value::Object(logging_defaults(given))),
     ];
     document.extend(values.map(|(member, value)| (member.to_owned(), value)));
     in_order(&document, PLAIN_MEMBERS.iter())
+}
+
+/// CloudWatchLoggingOptions, off unless told otherwise.
+pub(super) fn logging_defaults(given: &Document) -> Document {
+    let given = given.get("CloudWatchLoggingOptions").and_then(Value::as_object);
+    let mut logging = Document::from_iter([("Enabled".to_owned(), json!(false))]);
+    logging.extend(given.cloned().unwrap_or_default());
+    logging
 }
 
 /// The members of `document` that are listed, in the order of the list.

@@ -1,13 +1,14 @@
 //! A delivery stream as the API knows it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ApiError, Operation,
-    destination::{self, Document},
+    ApiError, DestinationKind, Operation,
+    destination::Document,
+    destinations::Secrets,
     encryption::{self, Encryption},
     operation::known_input,
     tags,
@@ -17,8 +18,10 @@ use super::{
 pub const DESTINATION_ID: &str = "destinationId-000000000001";
 
 /// What is said of destinations that are not built.
-const AVAILABLE: &str =
-    "Available: S3, by ExtendedS3DestinationConfiguration or S3DestinationConfiguration.";
+const AVAILABLE: &str = "Available: ExtendedS3DestinationConfiguration, \
+    S3DestinationConfiguration, HttpEndpointDestinationConfiguration, \
+    SplunkDestinationConfiguration, AmazonopensearchserviceDestinationConfiguration, \
+    ElasticsearchDestinationConfiguration, AmazonOpenSearchServerlessDestinationConfiguration.";
 
 /// Where and when a request is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +81,9 @@ pub enum Origin {
     File,
 }
 
-/// A delivery stream; what is persisted of a stream made by the API.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A delivery stream; what is persisted of a stream made by the API. Its `Debug` shows neither keys
+/// nor what may hold one.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hose {
     pub name: String,
@@ -108,9 +112,16 @@ pub struct Hose {
     /// When encryption was started or stopped in the last 24 hours, milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encryption_calls_ms: Vec<i64>,
-    /// The members of ExtendedS3DestinationDescription with every default written out; empty when
-    /// a stream of the configuration file has no destination that the API can describe.
+    /// What the destination is.
+    #[serde(default, skip_serializing_if = "DestinationKind::is_s3")]
+    pub kind: DestinationKind,
+    /// The members of the kind's description (of S3: ExtendedS3DestinationDescription) with every
+    /// default written out; empty when a stream of the configuration file has no destination.
     pub destination: Document,
+    /// What the destination was given and its description never shows: `AccessKey`, `HECToken`.
+    /// Of a stream of the configuration file nothing is kept here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: Secrets,
     #[serde(default)]
     pub origin: Origin,
 }
@@ -129,11 +140,11 @@ impl Hose {
             Some(input) => encryption::started(input)?,
             None => Encryption::default(),
         };
-        if !is_s3(member, "DestinationConfiguration") {
-            return Err(ApiError::invalid_argument(format!(
-                "{member} is not available here. {AVAILABLE}"
-            )));
-        }
+        let prefix = member.trim_end_matches("DestinationConfiguration");
+        let kind = DestinationKind::from_prefix(prefix).ok_or_else(|| {
+            ApiError::invalid_argument(format!("{member} is not available here. {AVAILABLE}"))
+        })?;
+        let (destination, secrets) = kind.create(configuration)?;
         Ok(Self {
             name: body["DeliveryStreamName"].as_str().unwrap_or_default().to_owned(),
             partition: ctx.partition.clone(),
@@ -149,7 +160,9 @@ impl Hose {
             tags: tags::from_list(&body["Tags"]),
             encryption,
             encryption_calls_ms: Vec::new(),
-            destination: destination::create(configuration)?,
+            kind,
+            destination,
+            secrets,
             origin: Origin::Api,
         })
     }
@@ -177,14 +190,11 @@ impl Hose {
             );
             return Err(ApiError::new("ConcurrentModificationException", 400, message));
         }
-        if !is_s3(member, "DestinationUpdate") {
-            let kind = member.trim_end_matches("DestinationUpdate");
-            return Err(ApiError::invalid_argument(format!(
-                "Changing the destination type to or from {kind} is not supported at this time."
-            )));
-        }
+        self.check_kind(member.trim_end_matches("DestinationUpdate"))?;
+        let (destination, secrets) = self.kind.update(&self.destination, &self.secrets, update)?;
         Ok(Self {
-            destination: destination::update(&self.destination, update)?,
+            destination,
+            secrets,
             version_id: current + 1,
             updated_ms: Some(ctx.now_ms),
             ..self.clone()
@@ -210,6 +220,19 @@ impl Hose {
         self.encryption.status.is_on()
     }
 
+    /// A destination stays what it is; `prefix` is of the update's name.
+    fn check_kind(&self, prefix: &str) -> Result<(), ApiError> {
+        let kind = DestinationKind::from_prefix(prefix);
+        if kind == Some(self.kind) {
+            return Ok(());
+        }
+        // Of the two kinds the one that is not S3 is named.
+        let named = if kind == Some(DestinationKind::S3) { self.kind.as_str() } else { prefix };
+        Err(ApiError::invalid_argument(format!(
+            "Changing the destination type to or from {named} is not supported at this time."
+        )))
+    }
+
     pub(super) fn check_changeable(&self) -> Result<(), ApiError> {
         match self.origin {
             Origin::Api => Ok(()),
@@ -219,6 +242,31 @@ impl Hose {
                 self.name
             ))),
         }
+    }
+}
+
+impl fmt::Debug for Hose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// URLs and attributes may hold keys (the API's model calls them sensitive).
+        const SENSITIVE: [&str; 2] = ["EndpointConfiguration", "RequestConfiguration"];
+        let shown = |(member, value): (&String, &Value)| {
+            let hidden = SENSITIVE.contains(&member.as_str());
+            (member.clone(), if hidden { "***".into() } else { value.clone() })
+        };
+        let destination: Document = self.destination.iter().map(shown).collect();
+        f.debug_struct("Hose")
+            .field("arn", &self.arn())
+            .field("status", &self.status)
+            .field("version_id", &self.version_id)
+            .field("created_ms", &self.created_ms)
+            .field("updated_ms", &self.updated_ms)
+            .field("tags", &self.tags)
+            .field("encryption", &self.encryption)
+            .field("kind", &self.kind)
+            .field("destination", &destination)
+            .field("secrets", &self.secrets)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -232,10 +280,6 @@ fn only_one<'a>(body: &'a Value, ending: &str) -> Result<(&'a str, &'a Value), A
             "Exactly one destination configuration is supported for a Firehose",
         )),
     }
-}
-
-fn is_s3(member: &str, ending: &str) -> bool {
-    matches!(member.strip_suffix(ending), Some("S3" | "ExtendedS3"))
 }
 
 /// The rules of DeliveryStreamType and its configurations.

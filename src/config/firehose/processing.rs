@@ -232,12 +232,13 @@ fn check_query(processor: &Value) -> Result<(), ApiError> {
 }
 
 /// The configuration as it is stored: `Enabled` and `Processors` are there, and Lambda parameters
-/// are completed and put in the service's order.
-pub(super) fn materialise(configuration: Option<&Value>, role_arn: &str) -> Value {
+/// are completed and put in the service's order. `size_mbs` is the default of BufferSizeInMBs, which
+/// differs between destinations.
+pub(super) fn materialise(configuration: Option<&Value>, role_arn: &str, size_mbs: &str) -> Value {
     let configuration = configuration.unwrap_or(&Value::Null);
     let processors = configuration["Processors"].as_array().map_or(&[][..], Vec::as_slice);
     let complete = |processor: &Value| match processor["Type"].as_str() {
-        Some("Lambda") => complete_lambda(processor, role_arn),
+        Some("Lambda") => complete_lambda(processor, role_arn, size_mbs),
         _ => processor.clone(),
     };
     json!({
@@ -246,13 +247,16 @@ pub(super) fn materialise(configuration: Option<&Value>, role_arn: &str) -> Valu
     })
 }
 
-fn complete_lambda(processor: &Value, role_arn: &str) -> Value {
-    let defaults = ["", "3", role_arn, "1", "60"];
+fn complete_lambda(processor: &Value, role_arn: &str, size_mbs: &str) -> Value {
+    let defaults = ["", "3", role_arn, size_mbs, "60"];
     let pair = |name: &str, value: &str| json!({"ParameterName": name, "ParameterValue": value});
     let mut parameters: Vec<Value> = LAMBDA_PARAMETERS
         .iter()
         .zip(defaults)
-        .map(|(name, default)| pair(name, parameter(processor, name).unwrap_or(default)))
+        .map(|(name, default)| (name, parameter(processor, name).unwrap_or(default)))
+        // A stream of the configuration file may do without an ARN or a role.
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| pair(name, value))
         .collect();
     let given = processor["Parameters"].as_array().map_or(&[][..], Vec::as_slice);
     let is_other = |p: &&Value| LAMBDA_PARAMETERS.iter().all(|name| p["ParameterName"] != *name);

@@ -13,6 +13,14 @@ mod shape;
 mod tree;
 
 #[cfg(test)]
+mod kinds_tests;
+#[cfg(test)]
+mod logs_tests;
+#[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
+mod search_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

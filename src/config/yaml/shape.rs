@@ -296,7 +296,10 @@ impl<'a> Walk<'a> {
 
     /// Whether a key is known one level further in, or further out.
     fn elsewhere(&self, key: &str, level: &Level) -> Option<String> {
-        for (name, schema) in level.properties? {
+        // Where several know it, the one that is there.
+        let (given, others): (Vec<_>, Vec<_>) =
+            level.properties?.iter().partition(|(name, _)| level.given.contains(name.as_str()));
+        for (name, schema) in given.into_iter().chain(others) {
             let leaves = leaf::alternatives(self.schema, schema);
             let knows = |leaf: &Leaf| leaf.properties().is_some_and(|p| p.contains_key(key));
             if leaves.iter().any(knows) {

@@ -293,7 +293,7 @@ fn large_batches_are_the_default_of_lakes() {
         (conversion.replace("{schema", "{enabled: false, schema"), "", mib(5)),
         ("dynamic_partitioning: {enabled: false}".to_owned(), "", mib(5)),
     ] {
-        assert_eq!(valid(&s3, transforms).s3.buffering.size, size, "{s3}");
+        assert_eq!(valid(&s3, transforms).s3.unwrap().buffering.size, size, "{s3}");
     }
 }
 

@@ -250,7 +250,7 @@ impl Pass {
     fn into_encoded(self) -> Encoded {
         let mut body = self.body;
         body.shrink_to_fit();
-        Encoded { body: Bytes::from(body), unfit: self.unfit }
+        Encoded { body: Bytes::from(body), unfit: self.unfit, ..Encoded::default() }
     }
 }
 

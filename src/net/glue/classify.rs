@@ -72,7 +72,10 @@ fn meaning(action: &str, name: &str, status: u16, said: &str) -> (&'static str, 
 pub(super) fn failure(action: &str, error: &SendError, role: bool) -> Fault {
     let text = format!("Glue {action}: {error}");
     match error {
-        SendError::Connect(_) | SendError::Broken(_) => Fault::retry(INTERNAL, text),
+        SendError::Connect(_)
+        | SendError::Tls(..)
+        | SendError::Broken(_)
+        | SendError::Malformed(_) => Fault::retry(INTERNAL, text),
         SendError::Timeout(_) => Fault::retry("DataFormatConversion.SchemaValidationTimeout", text),
         SendError::Credentials(_) if role => {
             Fault::halt("DataFormatConversion.InvalidGlueRole", text)

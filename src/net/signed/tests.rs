@@ -9,6 +9,7 @@ use crate::{
     net::{
         aws::StaticKeys,
         aws_double::{ACCESS_KEY, AwsDouble, Reply, SECRET_KEY},
+        http::TlsTrouble,
     },
     units::Secret,
 };
@@ -129,7 +130,7 @@ fn error_names_are_found_wherever_they_stand() {
         if let Some(name) = header {
             headers.insert("x-amzn-errortype", name.parse().unwrap());
         }
-        Answer { status: ::http::StatusCode::BAD_REQUEST, headers, body: body.into() }
+        Answer { status: ::http::StatusCode::BAD_REQUEST, reason: None, headers, body: body.into() }
     };
     for (header, body, expected) in [
         (Some("ServiceException:http://x/"), "", Some("ServiceException")),
@@ -169,7 +170,7 @@ async fn a_server_that_nobody_vouches_for_is_not_spoken_to() {
     });
     let client = client(&format!("https://localhost:{port}"));
     let error = client.post("/", &[], Bytes::new(), MINUTE, 1000).await.unwrap_err();
-    let SendError::Connect(text) = &error else { panic!("{error:?}") };
+    let SendError::Tls(TlsTrouble::Issuer, text) = &error else { panic!("{error:?}") };
     assert!(text.contains("certificate"), "{text}");
     assert!(!server.await.unwrap(), "the handshake was refused");
 }

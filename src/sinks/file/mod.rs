@@ -29,9 +29,9 @@ use tokio::sync::Semaphore;
 
 use crate::{
     env::Files,
-    fault::Fault,
+    fault::{Cause, Fault},
     limits,
-    seams::{Delivered, Shipment, Sink},
+    seams::{Delivered, Shipment, Sink, Trial},
 };
 
 /// Where files are written before they are renamed to their place.
@@ -88,6 +88,19 @@ impl Sink for FileSink {
         let (key, body) = (shipment.key.clone(), shipment.body.clone());
         self.run(move |folder| folder.store(&key, &body)).await?;
         Ok(Delivered::default())
+    }
+
+    async fn check(&self) -> Vec<Trial> {
+        let attempt = tokio::time::timeout(limits::CHECK_TIMEOUT, self.run(Folder::try_out)).await;
+        let result = match attempt {
+            Ok(outcome) => outcome.map_err(|fault| fault.cause().clone()),
+            Err(_) => {
+                let (root, seconds) = (self.folder.root.display(), limits::CHECK_TIMEOUT.as_secs());
+                let message = format!("{root} does not answer within {seconds} s");
+                Err(Cause::new("File.Timeout", message))
+            }
+        };
+        vec![Trial { step: "write", result }]
     }
 }
 
@@ -152,14 +165,31 @@ impl Folder {
         let path = key::path(key).map_err(|error| Fault::halt(error.code(), error.to_string()))?;
         self.prepare()?;
         let path = self.root.join(path);
-        let name = format!("{}-{}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed));
-        let temporary = self.root.join(TEMPORARY).join(name);
+        let temporary = self.temporary();
         let stored = self.write(&temporary, body).and_then(|()| self.place(&temporary, &path));
         if stored.is_err() {
             // What cannot be removed now is removed at the next start.
             let _ = self.files.remove(&temporary);
         }
         stored
+    }
+
+    /// Writes, syncs and removes a temporary file; no key is touched.
+    fn try_out(&self) -> Result<String, Fault> {
+        self.prepare()?;
+        let temporary = self.temporary();
+        let written = self.write(&temporary, b"written by standpipe check\n");
+        // What cannot be removed now is removed at the next start.
+        let removed = self.files.remove(&temporary);
+        written?;
+        removed.map_err(|error| self.fault("removing a file", &error))?;
+        Ok(format!("{}, synced", self.root.display()))
+    }
+
+    /// A name that nobody else has.
+    fn temporary(&self) -> PathBuf {
+        let name = format!("{}-{}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed));
+        self.root.join(TEMPORARY).join(name)
     }
 
     fn write(&self, temporary: &Path, body: &[u8]) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     env::{File, RealFiles},
-    record::Ranges,
+    record::{Ranges, Route},
 };
 
 fn shipment(key: &str, body: &'static [u8]) -> Shipment {
@@ -17,7 +17,8 @@ fn shipment(key: &str, body: &'static [u8]) -> Shipment {
         content_encoding: None,
         records: 1,
         positions: Ranges::of(0, 1),
-        is_error: false,
+        route: Route::Objects,
+        list: None,
     }
 }
 
@@ -269,4 +270,31 @@ async fn contents_are_synced_before_the_name_and_every_new_name_after_it() {
         *files.calls.lock(),
         ["create temporary", "write", "sync", "rename d", "sync_dir b"]
     );
+}
+
+#[tokio::test]
+async fn a_trial_writes_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let [trial]: [Trial; 1] = sink(folder.path()).check().await.try_into().unwrap();
+    assert_eq!(trial.step, "write");
+    assert_eq!(trial.result, Ok(format!("{}, synced", folder.path().display())));
+    assert_eq!(names(folder.path()), [TEMPORARY]);
+    assert_eq!(names(&folder.path().join(TEMPORARY)), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_trial_names_what_is_wrong_with_the_folder() {
+    let folder = TempDir::new().unwrap();
+    let [trial]: [Trial; 1] =
+        sink(folder.path().join("not/there")).check().await.try_into().unwrap();
+    assert_eq!(trial.result.unwrap_err().code, "File.NoSuchFolder");
+    for operation in ["create", "write"] {
+        let files = Arc::new(Scripted::default());
+        let sink = FileSink::new(folder.path().into(), files.clone());
+        sink.prepare().await;
+        *files.fail.lock() = Some((operation, io::ErrorKind::StorageFull));
+        let [trial]: [Trial; 1] = sink.check().await.try_into().unwrap();
+        assert_eq!(trial.result.unwrap_err().code, "File.NoSpace", "{operation}");
+        assert_eq!(names(&folder.path().join(TEMPORARY)), Vec::<String>::new());
+    }
 }

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use crate::{
     fault::Fault,
     limits::{PARTITIONS_REMEMBERED, UNREGISTERED_UPLOADS},
-    seams::{Delivered, Shipment, Sink},
+    seams::{Delivered, Shipment, Sink, Trial},
 };
 
 /// A table whose partitions are named after folders.
@@ -99,13 +99,17 @@ impl Registered {
 impl Sink for Registered {
     async fn deliver(&self, shipment: &Shipment) -> Result<Delivered, Fault> {
         // Failed records are no data of the table, wherever they lie.
-        if shipment.is_error {
+        if shipment.is_error() {
             return self.inner.deliver(shipment).await;
         }
         let delivered = self.upload(shipment).await?;
         self.register(&shipment.key).await?;
         self.state.lock().uploads.forget(&shipment.key);
         Ok(delivered)
+    }
+
+    async fn check(&self) -> Vec<Trial> {
+        self.inner.check().await
     }
 }
 

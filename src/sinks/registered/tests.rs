@@ -13,7 +13,7 @@ use crate::{
         aws_double::{AwsDouble, Reply},
         glue::{CachedTable, Glue, TableName, tests as glue_tests},
     },
-    record::Ranges,
+    record::{Ranges, Route},
 };
 
 /// Remembers keys; refuses those that begin with `refused`.
@@ -29,7 +29,7 @@ impl Sink for Bucket {
         }
         let failure = Failure::new("http-endpoint-failed", "Test.Code", "m");
         let rejected = if shipment.records == 2 { vec![(1, failure)] } else { Vec::new() };
-        Ok(Delivered { rejected, leftovers: Vec::new() })
+        Ok(Delivered { rejected, left: None })
     }
 }
 
@@ -64,7 +64,8 @@ fn shipment(key: &str) -> Shipment {
         content_encoding: None,
         records: 1,
         positions: Ranges::of(0, 1),
-        is_error: false,
+        route: Route::Objects,
+        list: None,
     }
 }
 
@@ -125,7 +126,10 @@ async fn another_shipment_under_the_same_key_goes_up() {
 #[tokio::test]
 async fn error_output_and_keys_without_partitions_are_delivered_alone() {
     let (bucket, table, sink) = parts();
-    let failed = Shipment { is_error: true, ..shipment("errors/dt=1/a") };
+    let failed = Shipment {
+        route: Route::Errors("http-endpoint-failed".into()),
+        ..shipment("errors/dt=1/a")
+    };
     sink.deliver(&failed).await.unwrap();
     for key in ["c/a", "a"] {
         sink.deliver(&shipment(key)).await.unwrap();

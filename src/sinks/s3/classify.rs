@@ -82,7 +82,7 @@ const TO_MEND: &[&str] = &[
 ];
 
 /// Classifies the failure of one request.
-pub(super) fn fault<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Fault
+pub(crate) fn fault<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Fault
 where
     E: ProvideErrorMetadata + Error + 'static,
 {

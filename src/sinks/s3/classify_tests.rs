@@ -39,7 +39,9 @@ fn kind(fault: &Fault) -> Kind {
         Fault::Halt { .. } => Kind::Halt,
         Fault::Retry { after: None, .. } => Kind::Retry,
         Fault::Retry { after: Some(after), .. } => Kind::After(after.as_secs()),
-        Fault::Reject { .. } => panic!("S3 never rejects a record: {fault}"),
+        Fault::Reject { .. } | Fault::TooLarge { .. } => {
+            panic!("S3 never rejects a record: {fault}")
+        }
     }
 }
 

@@ -10,10 +10,12 @@
 //! TLS guards the way and the CRC-32 the content, and hashing each byte with SHA-256 would be
 //! the dearest step of the delivery.
 
+mod check;
 mod classify;
 mod options;
 mod upload;
 
+pub(crate) use classify::fault;
 pub use options::{Checksums, CredentialSource, Encryption, Options};
 
 use async_trait::async_trait;
@@ -33,7 +35,7 @@ use crate::{
     fault::Fault,
     limits,
     net::aws::{self, Access, Role, StaticKeys},
-    seams::{Delivered, Shipment, Sink},
+    seams::{Delivered, Shipment, Sink, Trial},
 };
 
 /// One bucket.
@@ -45,19 +47,17 @@ pub struct S3Sink {
     multipart_threshold_bytes: u64,
     /// Whether bodies are hashed into the signature.
     sign_body: bool,
+    /// Where a trial writes, and what it says of the place.
+    check_prefix: String,
+    region: String,
+    endpoint: Option<String>,
 }
 
 impl S3Sink {
     /// Makes the client. Asks neither S3 nor STS nor a metadata service: what is wrong there
     /// shows at the first delivery.
     pub async fn connect(options: Options) -> Result<Self, SinkError> {
-        if let Some(endpoint) = &options.endpoint {
-            check_endpoint(endpoint)?;
-        }
-        if let Some(endpoint) = &options.sts_endpoint {
-            check_endpoint(endpoint)?;
-        }
-        let config = aws::config(&access(&options)).await;
+        let config = sdk_config(&options).await?;
         Ok(Self::with_config(options, &config))
     }
 
@@ -70,6 +70,9 @@ impl S3Sink {
             checksums: options.checksums,
             multipart_threshold_bytes: options.multipart_threshold.0,
             sign_body: plain || options.checksums == Checksums::WhenRequired,
+            check_prefix: options.check_prefix,
+            region: options.region,
+            endpoint: options.endpoint,
         }
     }
 
@@ -106,6 +109,23 @@ impl Sink for S3Sink {
         }
         Ok(Delivered::default())
     }
+
+    async fn check(&self) -> Vec<Trial> {
+        self.try_out().await
+    }
+}
+
+/// A client for others who read what was stored: the same access, endpoint and timeouts.
+pub(crate) async fn reader(options: &Options) -> Result<Client, SinkError> {
+    let config = sdk_config(options).await?;
+    Ok(client(options, &config))
+}
+
+async fn sdk_config(options: &Options) -> Result<SdkConfig, SinkError> {
+    for endpoint in [&options.endpoint, &options.sts_endpoint].into_iter().flatten() {
+        check_endpoint(endpoint)?;
+    }
+    Ok(aws::config(&access(options)).await)
 }
 
 fn check_endpoint(endpoint: &str) -> Result<(), SinkError> {
@@ -142,7 +162,7 @@ fn client(options: &Options, config: &SdkConfig) -> Client {
     let mut builder = Builder::from(config)
         .force_path_style(options.path_style)
         .request_checksum_calculation(checksums)
-        // Nothing is ever downloaded.
+        // What a replay downloads may be a part of an object, which no checksum covers.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .timeout_config(
             TimeoutConfig::builder()

@@ -22,6 +22,9 @@ pub struct Options {
     pub encryption: Encryption,
     pub checksums: Checksums,
     pub multipart_threshold: ByteSize,
+    /// What the key of the object of a trial begins with: as the keys of deliveries do, so that
+    /// the same permissions are tried.
+    pub check_prefix: String,
 }
 
 /// Static keys for outgoing requests.

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::{
-    record::Ranges,
+    record::{Ranges, Route},
     units::{ByteSize, Secret},
 };
 
@@ -64,6 +64,7 @@ fn options() -> Options {
         encryption: Encryption::None,
         checksums: Checksums::WhenSupported,
         multipart_threshold: ByteSize(limits::MULTIPART_BYTES_DEFAULT),
+        check_prefix: String::new(),
     }
 }
 
@@ -78,7 +79,8 @@ async fn sent(options: Options) -> HttpRequest {
         content_encoding: None,
         records: 1,
         positions: Ranges::of(0, 1),
-        is_error: false,
+        route: Route::Objects,
+        list: None,
     };
     S3Sink::with_config(options, &config).deliver(&shipment).await.unwrap();
     let mut requests = taken.0.lock();

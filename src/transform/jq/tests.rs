@@ -31,7 +31,7 @@ fn keys(verdict: &Verdict) -> Result<Vec<(String, String)>, String> {
             let found = found.unwrap_or_default().into_iter();
             Ok(found.map(|(name, value)| (name.to_string(), value)).collect())
         }
-        Verdict::Fail(Failure { output_type, cause, attempts: 1 }) => {
+        Verdict::Fail(Failure { output_type, cause, attempts: 1, .. }) => {
             assert_eq!(*output_type, output_type::METADATA_EXTRACTION_FAILED);
             assert_eq!(cause.code, "DynamicPartitioning.MetadataExtractionFailed");
             Err(cause.message.clone())

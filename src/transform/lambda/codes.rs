@@ -28,7 +28,7 @@ impl Code {
 
     /// The end of a record whose answer was wrong: asking again would not mend it.
     pub(super) fn fails(self) -> Verdict {
-        Verdict::Fail(Failure { output_type: PROCESSING_FAILED, cause: self.cause(), attempts: 1 })
+        Verdict::Fail(Failure { cause: self.cause(), ..Failure::new(PROCESSING_FAILED, "", "") })
     }
 }
 

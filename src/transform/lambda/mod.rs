@@ -278,7 +278,7 @@ impl Transform for Lambda {
 }
 
 fn fail(cause: Cause, attempts: u32) -> Verdict {
-    Verdict::Fail(Failure { output_type: PROCESSING_FAILED, cause, attempts })
+    Verdict::Fail(Failure { attempts, cause, ..Failure::new(PROCESSING_FAILED, "", "") })
 }
 
 /// The second half and the first: the first is to be taken next.

@@ -79,7 +79,7 @@ impl Trouble {
 pub(super) fn of_sending(error: &SendError, way: Way) -> Trouble {
     let detail = error.to_string();
     match (error, way) {
-        (SendError::Connect(_), _) => {
+        (SendError::Connect(_) | SendError::Tls(..), _) => {
             Trouble::new(Nobodys, true, codes::TARGET_SERVER_FAILED.because(&detail))
         }
         (SendError::Timeout(_), _) => {
@@ -87,10 +87,10 @@ pub(super) fn of_sending(error: &SendError, way: Way) -> Trouble {
         }
         (SendError::TooLarge { .. }, _) => Trouble::TooLarge(codes::RESPONSE_TOO_LARGE.cause()),
         // Behind the API a function that dies is reported; only the way to it breaks.
-        (SendError::Broken(_), Way::Api { .. }) => {
+        (SendError::Broken(_) | SendError::Malformed(_), Way::Api { .. }) => {
             Trouble::new(Nobodys, true, codes::TARGET_SERVER_FAILED.because(&detail))
         }
-        (SendError::Broken(_), Way::Url) => {
+        (SendError::Broken(_) | SendError::Malformed(_), Way::Url) => {
             Trouble::new(OneRecords, true, codes::TARGET_SERVER_FAILED.because(&detail))
         }
         (SendError::Credentials(_), Way::Api { role: true }) => {

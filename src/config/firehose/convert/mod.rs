@@ -1,6 +1,9 @@
 //! Between a `Hose` and the `StreamSpec` that the daemon runs.
 
+mod common;
+mod endpoints;
 mod processors;
+mod search;
 mod serdes;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -8,7 +11,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    Encryption as HoseEncryption, Hose, HoseContext, Origin, Status, StreamType,
+    DestinationKind, Encryption as HoseEncryption, Hose, HoseContext, Origin, Status, StreamType,
     destination::Document,
 };
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
     buffer,
     config::{
         Backup, BackupMode, DestinationSpec, DynamicPartitioning, S3Destination, SourceSpec,
-        StreamSpec,
+        StreamSpec, Target, TransformSpec,
     },
     encode::Compression,
     limits::MIB,
@@ -37,19 +40,41 @@ impl Hose {
             journal: buffer::Options::default(),
             encrypted: self.is_encrypted(),
             throughput: None,
-            destinations: vec![DestinationSpec {
-                name: None,
-                s3: to_s3(&self.destination),
-                transforms: processors::to_transforms(&self.destination),
-            }],
+            destinations: vec![self.to_destination()],
             version_id: self.version_id,
         }
+    }
+
+    fn to_destination(&self) -> DestinationSpec {
+        let (document, secrets) = (&self.destination, &self.secrets);
+        let mut spec = DestinationSpec::default();
+        match self.kind {
+            DestinationKind::S3 => spec.s3 = Some(to_s3(document)),
+            DestinationKind::HttpEndpoint => {
+                spec.http_endpoint = Some(endpoints::to_http(document, secrets));
+            }
+            DestinationKind::Splunk => spec.splunk = Some(endpoints::to_splunk(document, secrets)),
+            DestinationKind::Amazonopensearchservice
+            | DestinationKind::AmazonOpenSearchServerless => {
+                spec.opensearch = Some(search::to_search(self.kind, document));
+            }
+            DestinationKind::Elasticsearch => {
+                spec.elasticsearch = Some(search::to_search(self.kind, document));
+            }
+        }
+        // What is the destination's own role need not be said again.
+        let has_role =
+            !matches!(self.kind, DestinationKind::HttpEndpoint | DestinationKind::Splunk);
+        let role_arn = optional(document, "RoleARN").filter(|_| has_role);
+        spec.transforms = processors::to_transforms(document, role_arn.as_deref());
+        spec
     }
 
     /// A stream of the configuration file as the API shows it. Of several destinations the first
     /// is shown; what the API has no word for (an endpoint, a journal size) is left out.
     pub fn from_spec(name: &str, spec: &StreamSpec, ctx: &HoseContext, created_ms: i64) -> Self {
         let destination = spec.destinations.first().map(from_destination);
+        let (kind, destination) = destination.unwrap_or_default();
         Self {
             name: name.to_owned(),
             partition: ctx.partition.clone(),
@@ -70,7 +95,9 @@ impl Hose {
                 HoseEncryption::default()
             },
             encryption_calls_ms: Vec::new(),
-            destination: destination.unwrap_or_default(),
+            kind,
+            destination,
+            secrets: BTreeMap::new(),
             origin: Origin::File,
         }
     }
@@ -103,13 +130,13 @@ fn to_s3(document: &Document) -> S3Destination {
             .and_then(Value::as_object)
             .map(to_partitioning),
         format_conversion: serdes::to_conversion(document),
-        s3_backup: document.get("S3BackupDescription").and_then(Value::as_object).map(to_backup),
+        s3_backup: document.get("S3BackupDescription").and_then(Value::as_object).map(to_s3_backup),
         ..S3Destination::to_bucket(to_bucket(document))
     }
 }
 
 /// A backup says everything itself: without encryption of its own it has none.
-fn to_backup(document: &Document) -> Backup {
+fn to_s3_backup(document: &Document) -> Backup {
     Backup {
         bucket: to_bucket(document),
         prefix: text(document, "Prefix").to_owned(),
@@ -171,8 +198,24 @@ fn to_encryption(document: &Document) -> Encryption {
     }
 }
 
-fn from_destination(spec: &DestinationSpec) -> Document {
-    let s3 = &spec.s3;
+fn from_destination(spec: &DestinationSpec) -> (DestinationKind, Document) {
+    let transforms = &spec.transforms;
+    match spec.target() {
+        None => <_>::default(),
+        Some(Target::S3(s3)) => (DestinationKind::S3, from_s3(s3, transforms)),
+        Some(Target::HttpEndpoint(http)) => endpoints::from_http(http, transforms),
+        Some(Target::Splunk(splunk)) => endpoints::from_splunk(splunk, transforms),
+        Some(Target::OpenSearch(search)) => {
+            search::from_search(DestinationKind::Amazonopensearchservice, search, transforms)
+        }
+        Some(Target::Elasticsearch(search)) => {
+            search::from_search(DestinationKind::Elasticsearch, search, transforms)
+        }
+        Some(Target::Datadog(datadog)) => endpoints::from_datadog(datadog, transforms),
+    }
+}
+
+fn from_s3(s3: &S3Destination, transforms: &[TransformSpec]) -> Document {
     let mut document = plain(Plain {
         bucket: &s3.bucket,
         prefix: &s3.prefix,
@@ -185,7 +228,7 @@ fn from_destination(spec: &DestinationSpec) -> Document {
     let mut set = |member: &str, value: Value| {
         document.insert(member.to_owned(), value);
     };
-    let processing = processors::from_transforms(&spec.transforms, s3.role_arn.as_deref());
+    let processing = processors::from_transforms(transforms, s3.role_arn.as_deref());
     set("ProcessingConfiguration", processing);
     let enabled = s3.s3_backup_mode == BackupMode::Enabled;
     set("S3BackupMode", json!(if enabled { "Enabled" } else { "Disabled" }));
@@ -242,13 +285,7 @@ fn plain(given: Plain<'_>) -> Document {
     if !given.error_output_prefix.is_empty() {
         set("ErrorOutputPrefix", json!(given.error_output_prefix));
     }
-    set(
-        "BufferingHints",
-        json!({
-            "SizeInMBs": given.buffering.size.0.div_ceil(MIB).max(1),
-            "IntervalInSeconds": seconds(given.buffering.interval),
-        }),
-    );
+    set("BufferingHints", hints(given.buffering));
     set("CompressionFormat", json!(compression_format(given.compression)));
     set(
         "EncryptionConfiguration",
@@ -260,6 +297,13 @@ fn plain(given: Plain<'_>) -> Document {
     );
     set("CloudWatchLoggingOptions", json!({"Enabled": false}));
     document
+}
+
+fn hints(buffering: Buffering) -> Value {
+    json!({
+        "SizeInMBs": buffering.size.0.div_ceil(MIB).max(1),
+        "IntervalInSeconds": seconds(buffering.interval),
+    })
 }
 
 fn compression_format(compression: Compression) -> &'static str {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{optional, seconds};
+use super::seconds;
 use crate::{
     config::{
         DeaggregationSpec, DecompressionSpec, Delimiter, ExtractionSpec, TransformSpec,
@@ -34,13 +34,13 @@ const ORDER: [&str; 6] = [
 ];
 
 /// The transforms of a document in the order of their application; none when processing is off.
-pub(super) fn to_transforms(document: &Document) -> Vec<TransformSpec> {
+/// `role_arn` is the destination's own.
+pub(super) fn to_transforms(document: &Document, role_arn: Option<&str>) -> Vec<TransformSpec> {
     if !processing::enabled(document) {
         return Vec::new();
     }
-    let role_arn = optional(document, "RoleARN");
     let found = ORDER.iter().filter_map(|kind| Some((*kind, processing::find(document, kind)?)));
-    found.map(|(kind, processor)| to_transform(kind, processor, role_arn.as_deref())).collect()
+    found.map(|(kind, processor)| to_transform(kind, processor, role_arn)).collect()
 }
 
 fn to_transform(kind: &str, processor: &Value, role_arn: Option<&str>) -> TransformSpec {

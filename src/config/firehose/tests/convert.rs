@@ -25,9 +25,11 @@ fn the_smallest_stream_becomes_the_defaults() {
     assert_eq!(
         spec.destinations,
         [DestinationSpec {
-            name: None,
-            s3: S3Destination { role_arn: Some(ROLE.into()), ..S3Destination::to_bucket("bucket") },
-            transforms: Vec::new(),
+            s3: Some(S3Destination {
+                role_arn: Some(ROLE.into()),
+                ..S3Destination::to_bucket("bucket")
+            }),
+            ..DestinationSpec::default()
         }]
     );
 }
@@ -81,7 +83,7 @@ fn every_member_finds_its_place() {
         }),
         ..S3Destination::to_bucket("bucket")
     };
-    assert_eq!(spec.destinations[0].s3, expected);
+    assert_eq!(spec.destinations[0].s3.as_ref(), Some(&expected));
     assert_eq!(
         spec.destinations[0].transforms,
         [TransformSpec::AppendDelimiter(Delimiter::Text("\\n".into()))]
@@ -98,7 +100,7 @@ fn compression_formats() {
         ("HADOOP_SNAPPY", Compression::HadoopSnappy),
     ] {
         let spec = create(json!({"CompressionFormat": format})).unwrap().to_spec();
-        assert_eq!(spec.destinations[0].s3.compression, compression);
+        assert_eq!(spec.destinations[0].s3.as_ref().unwrap().compression, compression);
     }
 }
 

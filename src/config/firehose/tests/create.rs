@@ -29,14 +29,17 @@ fn exactly_one_destination() {
 
 #[test]
 fn destinations_that_are_not_built_name_what_is() {
-    let body = json!({"DeliveryStreamName": "s", "SplunkDestinationConfiguration": {
-        "HECEndpoint": "https://h", "HECEndpointType": "Raw",
+    let body = json!({"DeliveryStreamName": "s", "IcebergDestinationConfiguration": {
+        "RoleARN": ROLE, "CatalogConfiguration": {},
         "S3Configuration": {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::b"},
     }});
     assert_eq!(
         invalid(Hose::create(&body, &ctx())),
-        "SplunkDestinationConfiguration is not available here. Available: S3, by \
-         ExtendedS3DestinationConfiguration or S3DestinationConfiguration."
+        "IcebergDestinationConfiguration is not available here. Available: \
+         ExtendedS3DestinationConfiguration, S3DestinationConfiguration, \
+         HttpEndpointDestinationConfiguration, SplunkDestinationConfiguration, \
+         AmazonopensearchserviceDestinationConfiguration, ElasticsearchDestinationConfiguration, \
+         AmazonOpenSearchServerlessDestinationConfiguration."
     );
 }
 

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{LAMBDA, ROLE, create_body, ctx, hose};
+use super::{
+    LAMBDA, ROLE, create_body, ctx, hose,
+    kinds::{self, KEY, KINDS, SECRET, create_kind},
+};
 use crate::config::firehose::{ApiError, Hose};
 
 /// A destination with every member, and blocks that are off.
@@ -153,7 +156,7 @@ fn mangled_creates_of_a_lake() {
         let hose = Hose::create(body, &ctx())?;
         let shown = &hose.destination["DataFormatConversionConfiguration"]["Enabled"];
         let spec = hose.to_spec();
-        let converts = spec.destinations[0].s3.conversion().is_some();
+        let converts = spec.destinations[0].s3.as_ref().unwrap().conversion().is_some();
         assert_eq!(converts, shown.as_bool().unwrap_or(true), "{body}");
         Ok(hose)
     };
@@ -171,4 +174,65 @@ fn mangled_updates() {
         "ExtendedS3DestinationUpdate": update,
     });
     assert!(mangle(&body, |body| hose().update(body, &ctx())) > 50);
+}
+
+/// What a kind other than S3 may have beside what it must have; `bucket` is the member of that.
+fn rich_kind(kind: &str, bucket: &str) -> Value {
+    let mut more = json!({
+        "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 60},
+        "RetryOptions": {"DurationInSeconds": 60},
+    });
+    let rich = rich();
+    for member in ["CloudWatchLoggingOptions", "ProcessingConfiguration"] {
+        more[member] = rich[member].clone();
+    }
+    more[bucket] = backup();
+    more[bucket]["ErrorOutputPrefix"] = rich["ErrorOutputPrefix"].clone();
+    more[bucket]["EncryptionConfiguration"] = rich["EncryptionConfiguration"].clone();
+    if kind == "HttpEndpoint" {
+        more["S3BackupMode"] = json!("AllData");
+        more["EndpointConfiguration"] =
+            json!({"Url": "https://h/p?q", "Name": "n", "AccessKey": KEY});
+        more["RequestConfiguration"] = json!({"ContentEncoding": "GZIP", "CommonAttributes": [
+            {"AttributeName": "a", "AttributeValue": "b"}]});
+    } else if kind == "Splunk" {
+        more["S3BackupMode"] = json!("AllEvents");
+        more["HECAcknowledgmentTimeoutInSeconds"] = json!(180);
+    } else {
+        more["VpcConfiguration"] =
+            json!({"SubnetIds": ["s"], "RoleARN": ROLE, "SecurityGroupIds": ["g"]});
+        more["IndexRotationPeriod"] = json!("OneHour");
+        more["DocumentIdOptions"] = json!({"DefaultDocumentIdFormat": "NO_DOCUMENT_ID"});
+        return more;
+    }
+    more["SecretsManagerConfiguration"] =
+        json!({"Enabled": true, "SecretARN": SECRET, "RoleARN": ROLE});
+    more
+}
+
+#[test]
+fn mangled_creates_of_other_kinds() {
+    for kind in KINDS {
+        let body = kinds::body(kind, &rich_kind(kind, "S3Configuration"));
+        assert!(mangle(&body, |body| Hose::create(body, &ctx())) > 20, "{kind}");
+    }
+}
+
+#[test]
+fn mangled_updates_of_other_kinds() {
+    for kind in KINDS {
+        let start = create_kind(kind, json!({})).unwrap();
+        let mut update = rich_kind(kind, "S3Update");
+        update["HECToken"] = json!("t");
+        update["ClusterEndpoint"] = json!("https://h");
+        update["CollectionEndpoint"] = json!("https://h");
+        update["IndexName"] = json!("i");
+        let body = json!({
+            "DeliveryStreamName": "hose",
+            "CurrentDeliveryStreamVersionId": "1",
+            "DestinationId": "destinationId-000000000001",
+            format!("{kind}DestinationUpdate"): update,
+        });
+        assert!(mangle(&body, |body| start.update(body, &ctx())) > 20, "{kind}");
+    }
 }

@@ -85,6 +85,7 @@ fn processors_apply_in_the_order_of_the_service() {
     assert_eq!(extract, &TransformSpec::MetadataExtraction(query));
     assert_eq!(append, &TransformSpec::AppendDelimiter(Delimiter::Text("\n".into())));
 
+    let s3 = s3.expect("it is one of S3");
     assert_eq!(s3.buffering.size, ByteSize(128 << 20));
     let expected = DynamicPartitioning {
         enabled: true,
@@ -112,8 +113,9 @@ fn converted(input: Value, output: Value) -> FormatConversion {
         "InputFormatConfiguration": {"Deserializer": input},
         "OutputFormatConfiguration": {"Serializer": output},
     }}));
-    assert_eq!(found.s3.buffering.size, ByteSize(128 << 20));
-    found.s3.format_conversion.expect("it is on unless it says otherwise")
+    let s3 = found.s3.unwrap();
+    assert_eq!(s3.buffering.size, ByteSize(128 << 20));
+    s3.format_conversion.expect("it is on unless it says otherwise")
 }
 
 #[test]

@@ -3,22 +3,20 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::{not_empty, secret};
-use crate::{
-    config::{
-        ApiOptions, Credential, TlsOptions,
-        yaml::{Found, load_credentials, problem::join},
-    },
-    units::Secret,
+use super::{not_empty, pem, secret};
+use crate::config::{
+    ApiOptions, Credential, TlsOptions,
+    yaml::{Found, load_credentials, problem::join},
 };
 
 pub(super) fn options(api: &ApiOptions, found: &mut Found) {
     not_empty("api.region", Some(&api.region), found);
     exposure(api, found);
     if let Some(tls) = &api.tls {
-        self::tls(tls, found);
+        let TlsOptions { certificate, key } = tls;
+        pem::certificates("api.tls.certificate", certificate, found);
+        pem::private_key("api.tls.key", key, found);
     }
     credentials(&api.credentials, "api.credentials", found);
     if let Some(file) = &api.credentials_file
@@ -88,28 +86,5 @@ pub(in crate::config::yaml) fn credentials(keys: &[Credential], path: &str, foun
             let help = Some("write it like 2030-01-31T12:00:00Z");
             found.add(&at, format!("{shown} is no time"), help);
         }
-    }
-}
-
-fn tls(tls: &TlsOptions, found: &mut Found) {
-    let at = "api.tls.certificate";
-    let chain = CertificateDer::pem_file_iter(&tls.certificate)
-        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>());
-    match chain {
-        Ok(chain) if chain.is_empty() => found.add(at, "holds no PEM certificate", None),
-        Ok(_) => {}
-        Err(error) => found.add(at, format!("cannot be read: {error}"), None),
-    }
-    let at = match &tls.key {
-        Secret::Value(_) => "api.tls.key",
-        Secret::File { .. } => "api.tls.key.file",
-    };
-    match tls.key.reveal() {
-        // The parser's error could quote the key.
-        Ok(pem) if PrivateKeyDer::from_pem_slice(pem.as_bytes()).is_err() => {
-            found.add(at, "holds no PEM private key", None);
-        }
-        Ok(_) => {}
-        Err(error) => found.add(at, format!("cannot be read: {error}"), None),
     }
 }

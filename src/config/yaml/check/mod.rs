@@ -2,8 +2,15 @@
 
 mod api;
 mod conversion;
+mod endpoint;
+mod http_endpoint;
+mod kinds;
+mod opensearch;
 mod partitioning;
+mod pem;
+mod replays;
 mod s3;
+mod splunk;
 mod transforms;
 
 use std::{
@@ -39,6 +46,7 @@ pub(super) fn config(config: &Config, found: &mut Found) {
     api::options(&config.api, found);
     aws(&config.aws, found);
     streams(&config.streams, found);
+    replays::places(config, found);
 }
 
 fn aws(aws: &crate::config::AwsOptions, found: &mut Found) {
@@ -93,7 +101,9 @@ fn stream(path: &str, spec: &StreamSpec, found: &mut Found) {
     let names = spec.destination_names();
     for (index, (destination, name)) in spec.destinations.iter().zip(names).enumerate() {
         let path = format!("{list}[{index}]");
-        if let Some(first) = known.insert(name.clone(), index) {
+        // One that says neither who nor what it is has no name to be taken.
+        let is_named = destination.name.is_some() || destination.target().is_some();
+        if is_named && let Some(first) = known.insert(name.clone(), index) {
             let message = format!("the name {name:?} is taken by destinations[{first}]");
             found.add(&join(&path, "name"), message, Some("give each destination its own name"));
         }
@@ -130,10 +140,7 @@ fn destination(path: &str, destination: &DestinationSpec, found: &mut Found) {
         let shown = found.places.shown(&at, name);
         found.add(&at, format!("{shown} is no name for a destination: {why}"), None);
     }
-    s3::destination(&join(path, "s3"), &destination.s3, found);
-    transforms::list(path, destination, found);
-    partitioning::destination(path, destination, found);
-    conversion::destination(&join(path, "s3"), &destination.s3, found);
+    kinds::destination(path, destination, found);
 }
 
 fn delimiter_bytes(path: &str, bytes: &[u8], found: &mut Found) {
@@ -204,13 +211,18 @@ fn not_empty(path: &str, value: Option<&str>, found: &mut Found) {
 
 /// A secret must be there and not be empty; it is never part of the message.
 fn secret(path: &str, secret: &Secret, found: &mut Found) {
-    let path = match secret {
-        Secret::Value(_) => path.to_owned(),
-        Secret::File { .. } => join(path, "file"),
-    };
+    let path = secret_place(path, secret);
     match secret.reveal() {
         Ok(value) if value.is_empty() => found.add(&path, "must not be empty", None),
         Ok(_) => {}
         Err(error) => found.add(&path, format!("cannot be read: {error}"), None),
+    }
+}
+
+/// Where it is told what is wrong with a secret: at its file, if it has one.
+fn secret_place(path: &str, secret: &Secret) -> String {
+    match secret {
+        Secret::Value(_) => path.to_owned(),
+        Secret::File { .. } => join(path, "file"),
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) fn destination(path: &str, destination: &DestinationSpec, found: &mut Found) {
     let at = join(path, "s3");
-    let s3 = &destination.s3;
+    let Some(s3) = &destination.s3 else { return };
     if let Some(partitioning) = &s3.dynamic_partitioning {
         let at = join(&at, "dynamic_partitioning");
         if !(1..=limits::PARTITIONS_MAX).contains(&partitioning.max_active_partitions) {
@@ -28,14 +28,13 @@ pub(super) fn destination(path: &str, destination: &DestinationSpec, found: &mut
         let retry = join(&at, "retry_duration");
         span(&retry, partitioning.retry_duration, limits::PARTITION_RETRY_MAX, found);
     }
-    keys(path, destination, found);
+    keys(path, s3, destination, found);
     event_time(&at, s3, found);
     add_partitions(&at, s3, found);
 }
 
 /// The keys in the prefix, and those who give them.
-fn keys(path: &str, destination: &DestinationSpec, found: &mut Found) {
-    let s3 = &destination.s3;
+fn keys(path: &str, s3: &S3Destination, destination: &DestinationSpec, found: &mut Found) {
     let extraction = destination.transforms.iter().enumerate().find_map(|(index, spec)| {
         let TransformSpec::MetadataExtraction(query) = spec else { return None };
         Some((place(path, index, spec), query.query()))

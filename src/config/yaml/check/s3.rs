@@ -80,8 +80,9 @@ fn check_prefixes(path: &str, keys: &KeyOptions, found: &mut Found) {
             }
             _ => {
                 let help = match error {
+                    // A backup has no partitions to switch on.
                     PrefixError::DynamicPartitioning => {
-                        Some("set dynamic_partitioning: {enabled: true}")
+                        path.ends_with(".s3").then_some("set dynamic_partitioning: {enabled: true}")
                     }
                     PrefixError::KeysMissing => {
                         Some("write it like app=!{partitionKeyFromQuery:app}/")
