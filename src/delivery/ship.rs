@@ -252,7 +252,7 @@ async fn deliver(d: &Arc<Destination>, shipment: Shipment) -> Result<Vec<Refused
         async move {
             let shipment = pending.lock().shipment.clone();
             let delivered = way.sink.deliver(shipment).await?;
-            Ok(pending.lock().take(delivered, attempt, &way.sink))
+            pending.lock().take(delivered, attempt, &way.sink)
         }
     })
     .await;
@@ -317,8 +317,13 @@ impl Pending {
         }
     }
 
-    /// What an attempt has brought; what it left is the rest.
-    fn take(&mut self, delivered: Delivered, attempt: u32, sink: &Attempts) -> Step<()> {
+    /// What an attempt has brought; what it left is the rest. One that left everything has failed.
+    fn take(
+        &mut self,
+        delivered: Delivered,
+        attempt: u32,
+        sink: &Attempts,
+    ) -> Result<Step<()>, Fault> {
         for (index, mut failure) in delivered.rejected {
             failure.attempts = attempt;
             if failure.details.is_empty() && self.shipment.list.is_some() {
@@ -326,11 +331,15 @@ impl Pending {
             }
             self.refuse(index, failure);
         }
-        let Some(Left { indexes, fault }) = delivered.left else { return Step::Done(()) };
+        let Some(Left { indexes, fault }) = delivered.left else { return Ok(Step::Done(())) };
+        if indexes.len() as u64 >= self.shipment.records {
+            let nothing = || Fault::retry("Standpipe.NothingTaken", "no record came to an end");
+            return Err(fault.unwrap_or_else(nothing));
+        }
         let places = indexes.iter().filter_map(|index| self.place(*index)).collect();
         self.shipment = self.shipment.select(&indexes);
         self.places = Some(places);
-        Step::Partly(fault)
+        Ok(Step::Partly(fault))
     }
 
     fn give_up(&mut self, fault: &Fault, attempts: u32, sink: &Attempts) {

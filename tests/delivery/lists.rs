@@ -160,6 +160,26 @@ async fn what_was_only_not_looked_at_is_sent_at_once_whatever_the_patience() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_left_again_and_again_uses_up_patience() {
+    let (folder, journal) = (tempfile::tempdir().unwrap(), memory());
+    let leave = || Next { leave: vec!["b"], fault: Some(busy()), ..Next::default() };
+    let sink = OneByOne::scripted((0..50).map(|_| leave()));
+    let bucket = ScriptedSink::scripted([]);
+    let journal: Arc<dyn standpipe::seams::Journal> = journal;
+    let mut setting = Setting::new(real_env(), folder.path());
+    setting.retry_for = Some(Duration::from_secs(5));
+    let running = start(setting, &journal, &sink, &bucket);
+    until("the cursor is open", || !journal.cursors().is_empty()).await;
+    journal.append(put_of(&["a", "b", "c"])).await.unwrap();
+    running.flush().await;
+    let metrics = running.metrics.clone();
+    until("it waits in the error output", || metrics.open_batches.get() == 1).await;
+    running.drain().await;
+    assert_eq!(sink.taken(), ["a\n", "c\n"]);
+    assert_eq!(bucket.lines("bad/splunk-failed/").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_destination_that_took_objects_before_sends_nothing_of_them_as_they_were() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), memory());
     let down = (0..100).map(|_| Answer::Fail(Fault::retry("S3.SlowDown", "503")));
