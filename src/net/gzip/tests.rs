@@ -101,3 +101,18 @@ proptest! {
         assert_unpacks(&pack_base64(&text, start), &text);
     }
 }
+
+#[test]
+fn a_text_in_a_kept_buffer_begins_empty() {
+    for capacity in [10, 2 << 20, limits::GZIP_BUFFER_BYTES, limits::GZIP_BUFFER_BYTES + 1] {
+        // More of them than are kept.
+        for _ in 0..2 * limits::GZIP_BUFFERS {
+            let texts = [(); 3].map(|()| Text::with_capacity(capacity));
+            for mut text in texts {
+                assert!(text.bytes.is_empty() && text.bytes.capacity() >= capacity);
+                text.bytes.resize(capacity, b'x');
+                assert_eq!(text.as_ref().len(), capacity);
+            }
+        }
+    }
+}
