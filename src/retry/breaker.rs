@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{fault::Fault, limits};
+use crate::limits;
 
 /// What everybody who goes to one destination shares. It opens after a row of failures without a
 /// success, and closes with the first success.
@@ -27,8 +27,6 @@ struct State {
     failures: u32,
     /// When the next probe may go.
     next_probe: Option<Instant>,
-    /// What the last of them was.
-    fault: Option<Fault>,
 }
 
 /// Leave to make one attempt. Dropped without a word, it says nothing of the destination.
@@ -91,11 +89,6 @@ impl Breaker {
         Leave { breaker: self, _probe: Some(probe) }
     }
 
-    /// What went wrong last; `None` since it last went well.
-    pub fn last_fault(&self) -> Option<Fault> {
-        self.state.lock().fault.clone()
-    }
-
     /// Resolves when the destination has come back from being down.
     pub fn recovered(&self) -> impl Future<Output = ()> + use<> {
         let mut recoveries = self.recoveries.subscribe();
@@ -119,10 +112,9 @@ impl Leave<'_> {
     }
 
     /// It has not, or refuses us. The next probe goes after `wait`.
-    pub fn failed(self, fault: &Fault, wait: Duration) {
+    pub fn failed(self, wait: Duration) {
         let mut state = self.breaker.state.lock();
         state.failures = state.failures.saturating_add(1);
-        state.fault = Some(fault.clone());
         state.next_probe = Some(Instant::now() + wait.min(limits::BREAKER_PROBE_MAX));
     }
 }
@@ -137,15 +129,11 @@ mod tests {
 
     const WAIT: Duration = Duration::from_secs(10);
 
-    fn down() -> Fault {
-        Fault::retry("X", "down")
-    }
-
     async fn opened() -> Arc<Breaker> {
         let breaker = Arc::new(Breaker::default());
         for _ in 0..limits::BREAKER_FAILURES {
             assert!(!breaker.is_open());
-            breaker.enter(None).await.unwrap().failed(&down(), WAIT);
+            breaker.enter(None).await.unwrap().failed(WAIT);
         }
         assert!(breaker.is_open());
         breaker
@@ -176,7 +164,7 @@ mod tests {
     async fn a_failed_probe_hands_the_turn_on_and_a_deadline_ends_the_wait() {
         let breaker = opened().await;
         let began = Instant::now();
-        breaker.enter(None).await.unwrap().failed(&down(), 2 * WAIT);
+        breaker.enter(None).await.unwrap().failed(2 * WAIT);
         assert!(breaker.enter(Some(began + 2 * WAIT)).await.is_none());
         assert_eq!(began.elapsed(), 2 * WAIT);
         let probe = breaker.enter(Some(began + 9 * WAIT)).await.unwrap();
@@ -191,7 +179,7 @@ mod tests {
         let breaker = Breaker::default();
         for _ in 0..10 * limits::BREAKER_FAILURES {
             for _ in 1..limits::BREAKER_FAILURES {
-                breaker.enter(None).await.unwrap().failed(&down(), WAIT);
+                breaker.enter(None).await.unwrap().failed(WAIT);
             }
             breaker.enter(None).await.unwrap().succeeded();
         }

@@ -117,16 +117,19 @@ where
             }
             leave = breaker.enter(trouble.until(policy)) => leave,
         };
-        let Some(leave) = leave else {
-            // Whoever waits for leave past the deadline has had the attempts that the breaker
-            // allows; to one who has had none, what the others met counts.
-            match trouble.fault.take().or_else(|| breaker.last_fault()) {
-                Some(fault) if policy.ends(&fault) => {
-                    return Err(Ended::GaveUp { fault, attempts });
-                }
-                _ => trouble = Trouble::default(),
+        let leave = match (leave, trouble.fault.take()) {
+            (Some(leave), fault) => {
+                trouble.fault = fault;
+                leave
             }
-            continue;
+            // Whoever waits for leave past the deadline has had the attempts that the breaker
+            // allows.
+            (None, Some(fault)) => return Err(Ended::GaveUp { fault, attempts }),
+            // One who has had none gets one: nothing is given up untried.
+            (None, None) => {
+                trouble.is_last = true;
+                breaker.pass()
+            }
         };
         let outcome = tokio::select! {
             biased;
@@ -152,7 +155,7 @@ where
                     leave.succeeded();
                     return Err(Ended::GaveUp { fault, attempts });
                 }
-                leave.failed(&fault, policy.wait(trouble.failures + 1, &fault));
+                leave.failed(policy.wait(trouble.failures + 1, &fault));
                 fault
             }
         };
@@ -188,11 +191,13 @@ struct Trouble {
     /// When the deadline began to run: with the first failure that it ends. For one that has had
     /// no attempt yet, when it began to wait.
     since: Instant,
+    /// Whether time was up before the first attempt.
+    is_last: bool,
 }
 
 impl Default for Trouble {
     fn default() -> Self {
-        Self { failures: 0, fault: None, since: Instant::now() }
+        Self { failures: 0, fault: None, since: Instant::now(), is_last: false }
     }
 }
 
@@ -225,7 +230,8 @@ impl Trouble {
 
     fn is_over(&self, policy: &Policy) -> bool {
         let ends = self.fault.as_ref().is_some_and(|fault| policy.ends(fault));
-        ends && policy.deadline.is_some_and(|limit| self.since.elapsed() >= limit)
+        let late = policy.deadline.is_some_and(|limit| self.since.elapsed() >= limit);
+        ends && (late || self.is_last)
     }
 }
 
@@ -345,16 +351,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_had_no_attempt_gives_up_by_what_the_others_met() {
+    async fn who_had_no_attempt_when_time_is_up_gets_one() {
         let breaker = Breaker::default();
         let hung = Fault::retry("X", "no answer");
         for _ in 0..crate::limits::BREAKER_FAILURES {
-            breaker.enter(None).await.unwrap().failed(&hung, Duration::from_secs(1));
+            breaker.enter(None).await.unwrap().failed(Duration::from_secs(1));
         }
         let _probe = breaker.enter(None).await.unwrap();
+        let down = vec![Err(hung.clone())];
+        let (ended, attempts, took) = scripted(&policy(Some(10)), &breaker, down).await;
+        assert_eq!(ended, Err(Ended::GaveUp { fault: hung, attempts: 1 }));
+        assert_eq!((attempts, took), (1, Duration::from_secs(10)));
         let (ended, attempts, took) = scripted(&policy(Some(10)), &breaker, vec![]).await;
-        assert_eq!(ended, Err(Ended::GaveUp { fault: hung, attempts: 0 }));
-        assert_eq!((attempts, took), (0, Duration::from_secs(10)));
+        assert_eq!((ended, attempts, took), (Ok(()), 1, Duration::from_secs(10)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,4 +26,4 @@ def test_what_piled_up_is_delivered_once_the_destination_is_well(daemon, endpoin
     outputs.put(d, *arrives)
     harness.wait_for(lambda: not outputs.local_contents(folder), "the objects are gone")
     assert back.times() == once(lost + arrives)
-    assert "failed records replayed" in d.log()
+    harness.wait_for(lambda: "failed records replayed" in d.log(), "it is said")

@@ -911,6 +911,10 @@ def test_a_backup_that_fails_too_halts_and_loses_nothing(daemon, hec, s3_server,
         return [base64.b64decode(json.loads(line)["rawData"]) for line in text.splitlines()]
 
     harness.wait_for(lambda: {b"one\n", b"two\n"} <= set(kept()), "they are kept", pause=0.2)
+    # Splunk counts as ill until it takes something.
+    hec.control(script=[])
+    outputs.put(d, b"four\n")
+    harness.wait_for(lambda: d.flush("s") or indexed(hec)["four"], "the last is delivered")
     harness.wait_for(lambda: not json.loads(d.get("/health/ready")[1])["problems"], "all is well")
     assert d.metrics().ledger("s", NAME, KIND)[1]["backlog"] == 0
 
