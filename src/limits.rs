@@ -88,14 +88,303 @@ pub const VIOLATIONS_MAX: usize = 1000;
 /// reference).
 pub const ENCRYPTION_CALLS_PER_DAY: usize = 25;
 
+// -------------------------------------------------------------------------------------- sources
+
+/// Largest body of posted records, unless the user says otherwise.
+pub const HTTP_BODY_BYTES_DEFAULT: usize = 16 * MIB as usize;
+/// Largest body of posted records at all: a Firehose request has up to 64 MiB before compression.
+pub const HTTP_BODY_BYTES_MAX: usize = 64 * MIB as usize;
+/// Bodies that one listener of sources receives at a time, as `BODIES_IN_MEMORY_BYTES` for the API:
+/// twice as much, for their bodies are larger, and only credentials of ours begin one.
+pub const HTTP_BODIES_IN_MEMORY_BYTES: usize = 2 * BODIES_IN_MEMORY_BYTES;
+/// Bodies of one listener that are being unpacked, or are unpacked and not yet stored. More
+/// Records of one request, as they are put: their bytes and 4 for each. Of an envelope each record
+/// has what the request says of all.
+pub const HTTP_RECORDS_BYTES_MAX: usize = 128 * MIB as usize;
+/// Documents of OTLP requests under way at a time, for each stream: parsed and not stored yet.
+pub const OTLP_UNDER_WAY_MIB: usize = 256;
+/// requests wait; one body of the largest size must fit.
+pub const HTTP_UNPACKED_BYTES: usize = 128 * MIB as usize;
+/// Most records in one put of posted ones: four bytes of length each stay small beside 4 MiB of
+/// records, also where those are tiny.
+pub const HTTP_PART_RECORDS_MAX: usize = 65_536;
+/// Deepest nesting of a posted JSON document: what serde_json reads, and so every transform.
+pub const HTTP_JSON_DEPTH_MAX: usize = 128;
+/// Longest `Idempotency-Key`, in bytes: enough for a digest of anything.
+pub const HTTP_KEY_BYTES_MAX: usize = 256;
+/// Largest window that a zstd body may ask for, as a power of two: 8 MiB (RFC 9659).
+pub const HTTP_ZSTD_WINDOW_LOG: u32 = 23;
+/// Most records in a request of Firehose's (HTTP endpoint delivery specification).
+pub const HTTP_FIREHOSE_RECORDS_MAX: usize = 10_000;
+/// How long a path that has left a listener is answered "try again later" instead of "not found":
+/// a stream that is configured anew comes back within it.
+pub const HTTP_DEPARTED_FOR: Duration = Duration::from_secs(60);
+/// First wait before an address is tried again that could not be listened on; doubled with each.
+pub const HTTP_BIND_WAIT_MIN: Duration = Duration::from_millis(100);
+/// Longest such wait.
+pub const HTTP_BIND_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Deepest nesting of values in an OpenTelemetry log record: deeper ones are rejected. Nobody logs
+/// so, and each level costs stack.
+pub const OTLP_DEPTH_MAX: usize = 64;
+/// Bytes of JSON that one OpenTelemetry request may become. Resource and scope are repeated in each
+/// record, so a small request could fill any memory; an exporter's batch of 8,192 becomes 16 MiB.
+pub const OTLP_DOCUMENTS_BYTES_MAX: usize = 64 * MIB as usize;
+/// Channels of an event collector with acknowledgement whose ids are kept, the most recently used
+/// (Splunk: 1,000,000). A shipper has one for each of its workers.
+pub const HEC_CHANNELS_MAX: usize = 10_000;
+/// Runs of ids of one channel that were not asked for, the newest. Ids lie in one run unless a
+/// client asks for some and never for others.
+pub const HEC_ACK_RANGES_MAX: usize = 64;
+/// Ids that may be asked for at once: as many as Splunk keeps of one channel.
+pub const HEC_ACKS_ASKED_MAX: usize = 1_000_000;
+
+/// First wait of a pull source for a full journal; doubled with each.
+pub const SOURCE_FULL_WAIT_MIN: Duration = Duration::from_millis(100);
+/// Longest wait of a pull source for a full journal.
+pub const SOURCE_FULL_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Time between two GetRecords of a shard that is caught up (Firehose's own; guide, "Kinesis Data
+/// Streams").
+pub const KINESIS_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// What the records of an aggregate of the Kinesis Producer Library may take in memory, their data
+/// aside. One of 1 MiB, as producers make them, stays below it even with nothing in its records.
+pub const KPL_UNPACKED_BYTES_MAX: usize = 64 * MIB as usize;
+/// Time between two calls of SubscribeToShard for a shard (API reference: one a second).
+pub const FAN_OUT_CALL_INTERVAL: Duration = Duration::from_secs(1);
+/// Time from a subscription that was granted to the next call, which is refused before (same page).
+pub const FAN_OUT_GRANT_INTERVAL: Duration = Duration::from_secs(5);
+/// A subscription that says nothing for so long is made anew. The service sends an event every few
+/// seconds, if only to say that there is none.
+pub const FAN_OUT_SILENCE_MAX: Duration = Duration::from_secs(40);
+/// Largest event of a subscription: 10 MiB of records are 13.4 MiB in base64, and each of up to
+/// 10,000 of them comes with a few hundred bytes beside. More is damage.
+pub const FAN_OUT_EVENT_BYTES_MAX: usize = 24 * MIB as usize;
+/// One question about a consumer, and the head of a subscription.
+pub const FAN_OUT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest answer to such a question, and largest refusal.
+pub const FAN_OUT_ANSWER_BYTES_MAX: usize = 64 * KIB as usize;
+/// Time between two looks at a consumer that is being made, and how long they go on.
+pub const FAN_OUT_CONSUMER_POLL: Duration = Duration::from_secs(1);
+pub const FAN_OUT_CONSUMER_WAIT: Duration = Duration::from_secs(120);
+/// Longest name of a consumer (API reference, RegisterStreamConsumer).
+pub const FAN_OUT_CONSUMER_CHARS_MAX: usize = 128;
+/// Least time between two GetRecords of a shard: five calls a second are all readers' together
+/// (API reference, GetRecords).
+pub const KINESIS_CALL_INTERVAL: Duration = Duration::from_millis(200);
+/// What a shard gives in a second to all of its readers that share (same page). A reader that took
+/// more in one call waits before the next, or is throttled.
+pub const KINESIS_SHARD_BYTES_PER_SECOND: u64 = 2 * MIB;
+/// Largest answer of GetRecords: 10 MiB of data, 13.4 in base64, and 10,000 records with a
+/// partition key of 256 characters and some 250 bytes of other members each (same page).
+pub const KINESIS_ANSWER_BYTES_MAX: usize = 24 * MIB as usize;
+/// One call of Kinesis. An answer of 10 MiB takes its time on a slow line.
+pub const KINESIS_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the answers of one source may take while they are on their way or waiting for the journal.
+/// A shard that is caught up takes next to nothing of it.
+pub const KINESIS_READ_AHEAD_BYTES: usize = 128 * MIB as usize;
+/// Data of one put, partition keys and sequence numbers included. Larger ones make the journal's
+/// frames coarse, smaller ones cost an append each.
+pub const KINESIS_PUT_BYTES: usize = MIB as usize;
+/// Pages of ListShards that are read: up to 10,000 shards each (API reference). More are a circle.
+pub const KINESIS_PAGES_MAX: usize = 1000;
+/// How often the shards are listed without an occasion (shardSyncIntervalMillis of the Kinesis
+/// Client Library).
+pub const KINESIS_LIST_INTERVAL: Duration = Duration::from_secs(60);
+/// The same while a shard that was announced is not listed yet, and how often that is tried.
+pub const KINESIS_RELIST_INTERVAL: Duration = Duration::from_secs(2);
+pub const KINESIS_RELISTS: u32 = 30;
+/// How often what is safe is told to the coordinator. A replica that takes over reads again what
+/// was read since.
+pub const KINESIS_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+/// Checkpoints under way at a time.
+pub const KINESIS_CHECKPOINTS_IN_FLIGHT: usize = 16;
+/// How long the last checkpoints may take when the source is stopped.
+pub const KINESIS_LAST_CHECKPOINTS: Duration = Duration::from_secs(10);
+/// First wait after a failed call, and the longest after throttling, after passing trouble, and
+/// after a refusal that somebody has to mend.
+pub const KINESIS_BACKOFF: Duration = Duration::from_millis(500);
+pub const KINESIS_BACKOFF_THROTTLED_MAX: Duration = Duration::from_secs(5);
+pub const KINESIS_BACKOFF_TROUBLE_MAX: Duration = Duration::from_secs(30);
+pub const KINESIS_BACKOFF_DENIED_MAX: Duration = Duration::from_secs(60);
+/// How often the same trouble is told in the log: a thousand shards have it at a time.
+pub const KINESIS_TROUBLE_LOG_INTERVAL: Duration = Duration::from_secs(30);
+/// How often it is told that reading is about to lose records to the stream's retention.
+pub const KINESIS_BEHIND_LOG_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// A lease that was not renewed for so long may be taken (failoverTimeMillis of the Kinesis Client
+/// Library).
+pub const LEASE_FAILOVER: Duration = Duration::from_secs(10);
+/// Shortest failover: below it a pause of the network would move every lease.
+pub const LEASE_FAILOVER_MIN: Duration = Duration::from_secs(1);
+/// Longest failover: shards of a replica that died stand still for so long.
+pub const LEASE_FAILOVER_MAX: Duration = Duration::from_secs(10 * 60);
+/// Renewals are early, and leases are let go early, by this much (epsilonMillis of the Kinesis
+/// Client Library).
+pub const LEASE_EPSILON: Duration = Duration::from_millis(25);
+/// One call of the lease table; less where the failover is short.
+pub const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Calls of the lease table at a time (maxLeaseRenewalThreads of the Kinesis Client Library: 20).
+pub const LEASE_CALLS_AT_ONCE: usize = 20;
+/// Largest answer of the lease table: a page of Scan is 1 MiB of items, in JSON some times that.
+pub const LEASE_ANSWER_BYTES_MAX: usize = 8 * MIB as usize;
+/// Most rows of a lease table. Streams have up to some 20,000 shards; more rows are somebody's
+/// mistake and would fill the memory.
+pub const LEASES_MAX: usize = 100_000;
+/// Between two looks at a lease table that is being made.
+pub const LEASE_TABLE_POLL: Duration = Duration::from_secs(1);
+/// How long a lease table may take to be made.
+pub const LEASE_TABLE_WAIT: Duration = Duration::from_secs(120);
+/// Positions of a replica that is alone are written to its file at most so often: each write is an
+/// fsync or two, and what is lost is read again.
+pub const POSITIONS_WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// A member of a consumer group is given up after so long (librdkafka's session.timeout.ms).
+pub const KAFKA_SESSION_TIMEOUT: Duration = Duration::from_secs(45);
+/// Partitions of a topic that is made for a journal.
+pub const KAFKA_JOURNAL_PARTITIONS: i32 = 12;
+/// How long brokers may take to confirm a record of a journal: well below the timeouts of SDKs.
+pub const KAFKA_ACK_TIMEOUT: Duration = Duration::from_secs(15);
+/// A replica that delivers from a journal is given up after so long: its records wait meanwhile.
+pub const KAFKA_JOURNAL_SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of records that may wait for the brokers' confirmation, for each stream.
+pub const KAFKA_JOURNAL_PRODUCED_BYTES: u64 = 64 * MIB;
+/// Bytes of records fetched and not read yet, for each partition that is delivered.
+pub const KAFKA_LANE_BYTES: usize = 4 * MIB as usize;
+/// Bytes that librdkafka may fetch ahead for one destination, over all partitions.
+pub const KAFKA_FETCHED_KIB: u64 = 16 * 1024;
+/// Room for plans of shipments in the metadata of a committed offset (brokers take 4,096 bytes:
+/// offset.metadata.max.bytes), less our own words.
+pub const KAFKA_PLANS_BYTES_MAX: usize = 3900;
+/// How long a request to the brokers that is not on the way of records may take.
+pub const KAFKA_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a partition that is given up is held for a commit that is under way.
+pub const KAFKA_COMMIT_WAIT: Duration = Duration::from_secs(2);
+/// Partitions that came or went and were not heard of yet, for each destination.
+pub const KAFKA_JOURNAL_EVENTS: usize = 1024;
+/// Records that are fetched ahead for a partition whose delivery is behind what is in memory
+/// (queued.max.messages.kbytes).
+pub const KAFKA_BEHIND_KIB: u64 = 2 * KIB;
+/// What the topic of a journal must take as one message (max.message.bytes): the largest record
+/// with what Kafka puts around it. The brokers' default, 1,048,588 bytes, is enough.
+pub const KAFKA_JOURNAL_MESSAGE_BYTES: u64 = RECORD_BYTES_MAX as u64 + 16 * KIB;
+/// Between two tries to put the rest of a put into a full queue.
+pub const KAFKA_QUEUE_WAIT: Duration = Duration::from_millis(5);
+/// Between two tries to make a producer in place of one that has failed for good.
+pub const KAFKA_MEND_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest answer of the API of MSK that is read.
+pub const MSK_ANSWER_BYTES_MAX: usize = 64 * KIB as usize;
+/// Largest record taken from Kafka (Firehose's for MSK: 10 MB).
+pub const KAFKA_RECORD_BYTES_DEFAULT: u64 = 10 * MIB;
+/// Bounds of the session timeout: below it a short stall of the network moves partitions, above it
+/// brokers refuse (group.max.session.timeout.ms, 30 minutes).
+pub const KAFKA_SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+pub const KAFKA_SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(30 * 60);
+/// A put of Kafka records is closed at this size. Smaller ones cost a frame each, larger ones
+/// memory for each partition.
+pub const KAFKA_PUT_BYTES: usize = 512 * KIB as usize;
+/// How long records are gathered for a put when few come: the latency that is paid for fewer frames.
+pub const KAFKA_GATHER_WAIT: Duration = Duration::from_millis(10);
+/// Records that are gathered, or wait for the journal, over all partitions. When they are more,
+/// no more are taken.
+pub const KAFKA_WAITING_BYTES: usize = 8 * MIB as usize;
+/// Records that librdkafka fetches ahead, over all partitions (queued.max.messages.kbytes).
+pub const KAFKA_QUEUED_KBYTES: u64 = 8 * KIB;
+/// One answer of a broker (fetch.max.bytes), and each partition's part of it
+/// (max.partition.fetch.bytes). Compressed batches unpack to a multiple.
+pub const KAFKA_FETCH_BYTES: u64 = 4 * MIB;
+pub const KAFKA_PARTITION_FETCH_BYTES: u64 = MIB;
+/// How soon a full queue is looked at again (fetch.queue.backoff.ms). librdkafka's second would
+/// let a queue this small run dry.
+pub const KAFKA_FETCH_BACKOFF: Duration = Duration::from_millis(10);
+/// How long a full journal is waited for without asking for news of the group. Then partitions are
+/// paused, which costs what was fetched ahead.
+pub const KAFKA_STALL: Duration = Duration::from_secs(1);
+/// Longest wait for records: how soon a stop or an answer is seen.
+pub const KAFKA_POLL_WAIT: Duration = Duration::from_millis(100);
+/// How often offsets are committed.
+pub const KAFKA_COMMIT_INTERVAL: Duration = Duration::from_secs(2);
+/// How often new topics and partitions are looked for (topic.metadata.refresh.interval.ms).
+pub const KAFKA_METADATA_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the lag is measured.
+pub const KAFKA_STATISTICS_INTERVAL: Duration = Duration::from_secs(10);
+/// Heartbeats of a member (heartbeat.interval.ms), or a third of a shorter session.
+pub const KAFKA_HEARTBEAT: Duration = Duration::from_secs(3);
+/// A member that takes nothing for so long leaves the group (max.poll.interval.ms).
+pub const KAFKA_POLL_INTERVAL_MAX: Duration = Duration::from_secs(300);
+/// One question to the brokers for offsets or topics.
+pub const KAFKA_QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// First and longest wait after a question that was not answered, or a client that cannot be made.
+pub const KAFKA_RETRY_MIN: Duration = Duration::from_millis(500);
+pub const KAFKA_RETRY_MAX: Duration = Duration::from_secs(30);
+/// How often a partition is tried again that is held by a record too large for the journal.
+pub const KAFKA_HELD_RETRY: Duration = Duration::from_secs(60);
+/// How long a stop waits for puts under way, and then for the last commit and the farewell.
+pub const KAFKA_STOP_WAIT: Duration = Duration::from_secs(10);
+/// Room in a frame for what stands beside a Kafka record: its lengths, its place, its step.
+pub const KAFKA_FRAME_ROOM: usize = 64 * KIB as usize;
+/// How long a signature for MSK is good (the service's own limit), and what is told of it: a token
+/// is renewed while it is still good on a clock that is some minutes off.
+pub const MSK_TOKEN_LIFE: Duration = Duration::from_secs(900);
+pub const MSK_TOKEN_TOLD: Duration = Duration::from_secs(540);
+/// One question for a token.
+pub const KAFKA_TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client waits for its first token before it asks anew.
+pub const KAFKA_TOKEN_WAIT: Duration = Duration::from_secs(5);
+/// Largest answer of an OpenID provider.
+pub const KAFKA_TOKEN_BYTES_MAX: usize = 256 * KIB as usize;
+/// What is read of a file at a time, and put at once: more would let one file keep others waiting,
+/// less costs a put for each, and a put waits for the disk.
+pub const FILE_READ_BYTES: usize = MIB as usize;
+/// Files that are read at a time; with the put of each, eight times the above are in memory.
+pub const FILE_READS_AT_ONCE: usize = 8;
+/// How often folders and files are looked at where the kernel tells of changes in between.
+pub const FILE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same where it does not (inotify is used up, or missing).
+pub const FILE_LOOK_INTERVAL_BLIND: Duration = Duration::from_millis(250);
+/// Rest between two hints of the kernel: a file that is written to a thousand times a second is
+/// not read a thousand times.
+pub const FILE_HINT_REST: Duration = Duration::from_millis(50);
+/// A folder whose time has not changed is listed again after so long all the same: network
+/// filesystems answer from a cache.
+pub const FILE_RELIST_INTERVAL: Duration = Duration::from_secs(10);
+/// A compressed file, or what may be a copy in the making, is taken as whole when it has not
+/// changed for so long.
+pub const FILE_QUIET: Duration = Duration::from_secs(5);
+/// A file that cannot be opened or read is tried again after so long.
+pub const FILE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a file that was renamed away or deleted is held after it last grew (Fluent Bit's
+/// rotate_wait is 5 s, which writers that are told late outlive).
+pub const FILE_ROTATE_WAIT: Duration = Duration::from_secs(30);
+/// A last line without its newline is given out after so long.
+pub const FILE_LAST_LINE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Files held open. Half of what the process may open is never exceeded.
+pub const FILES_OPEN_DEFAULT: u32 = 4096;
+/// Positions kept of files that are gone, to know their compressed copies by.
+pub const FILES_REMEMBERED: usize = 1_000;
+/// How long a file is gone before its position may be forgotten: a folder that is away for a while,
+/// as one that is mounted anew, is not read from its beginning for it.
+pub const FILE_FORGET_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// Files that patterns may match; what is above is not read, and said.
+pub const FILES_MAX: usize = 100_000;
+/// Folders that one look goes down into at the most, and how deep.
+pub const FILE_FOLDERS_MAX: usize = 20_000;
+pub const FILE_DEPTH_MAX: usize = 64;
+/// Patterns after `{a,b}` is written out.
+pub const FILE_PATTERNS_MAX: usize = 1_000;
+/// A file is known by so many of its first bytes at the most ...
+pub const FILE_HEAD_BYTES: usize = KIB as usize;
+/// ... and by so many before the place where reading goes on.
+pub const FILE_WINDOW_BYTES: usize = 256;
+
 // -------------------------------------------------------------------------------------- journal
 
 /// Size of a segment file. Space is reclaimed in whole segments, so larger ones hold back more
 /// disk; smaller ones mean more files and directory syncs.
 pub const SEGMENT_BYTES: u64 = 64 * MIB;
-/// Largest frame: a full batch with its lengths and header, with room to spare. A length above
-/// it is damage, not data.
-pub const FRAME_BYTES_MAX: usize = 8 * MIB as usize;
+/// Largest frame: a full batch with its lengths and header, or one record of a source whose records
+/// may be larger than what can be delivered (they go whole to the error output). A length above it
+/// is damage, not data.
+pub const FRAME_BYTES_MAX: usize = 32 * MIB as usize;
+/// Smallest limit of a journal in memory: a put of the API must fit.
+pub const JOURNAL_MEMORY_BYTES_MIN: u64 = 8 * MIB;
 /// Default disk limit of a stream's journal.
 pub const JOURNAL_BYTES_DEFAULT: u64 = 10 * GIB;
 /// Smallest disk limit: two segments, or nothing could ever be reclaimed.
@@ -505,6 +794,15 @@ pub const ORC_NESTING_MAX: usize = 64;
 /// Clients for HTTP kept, one for each kind of TLS. Beyond it all are forgotten and made anew, which
 /// costs each a connection.
 pub const HTTP_CLIENTS: usize = 256;
+/// Answers that go on for minutes, on one connection: a server of HTTP/2 takes some hundred
+/// requests at a time (RFC 9113, 6.5.2 asks for no less than 100), and the next one would wait.
+pub const STREAMS_PER_CONNECTION: usize = 64;
+/// What such an answer may send before it is read: 2 MiB/s in base64 over 150 ms of distance.
+pub const STREAM_WINDOW_BYTES: u32 = 512 * KIB as u32;
+/// What all of a connection may send: as much as each may on its own, so that one that is not read
+/// holds back none of the others.
+pub const STREAM_CONNECTION_WINDOW_BYTES: u32 =
+    (STREAMS_PER_CONNECTION as u32 + 1) * STREAM_WINDOW_BYTES;
 /// Addresses of a name that a trial tries, one behind the other.
 pub const PROBED_ADDRESSES: usize = 8;
 /// The port of a proxy whose address names none (as curl and hyper take it).
@@ -531,6 +829,33 @@ pub const ENDPOINT_REASON_CHARS_MAX: usize = 64;
 /// How much is read of an answer that is only quoted: more than a message of ours takes, for it
 /// may begin with markup.
 pub const ENDPOINT_QUOTE_BYTES: usize = 4 * KIB as usize;
+
+// -------------------------------------------------------------------------- schema registries
+
+/// Time for one question to a registry, unless told otherwise.
+pub const SCHEMA_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest answer of a registry. Schemas have some KiB; Glue allows 170 KB.
+pub const SCHEMA_ANSWER_BYTES_MAX: usize = 4 * MIB as usize;
+/// Schemas that one schema may name, directly or not. Each is a question.
+pub const SCHEMA_REFERENCES_MAX: usize = 100;
+/// Schemas remembered by one transform. A topic has a few versions of a few.
+pub const SCHEMAS_KNOWN_MAX: usize = 10_000;
+/// How long a schema that the registry does not have is not asked for again: a damaged record must
+/// not cost a question each time, and one that was registered late should be found soon.
+pub const SCHEMA_MISSING_FOR: Duration = Duration::from_secs(30);
+/// Deepest nesting of types, and of the values of a record: each level costs stack, and what reads
+/// the documents later (serde_json) goes no deeper than 128.
+pub const AVRO_DEPTH_MAX: usize = 100;
+/// Largest document that a record may become. An array of any number of nulls is a few bytes.
+pub const SCHEMA_DOCUMENT_BYTES_MAX: usize = 16 * MIB as usize;
+/// Digits of a decimal. SQL engines go to 38 or 76; to print more takes time with their square.
+pub const SCHEMA_DECIMAL_DIGITS_MAX: u32 = 1000;
+/// Records that are decoded together.
+pub const SCHEMA_GATHER_BYTES: u64 = MIB;
+/// How long records are gathered. Their schemas are known, so nothing is gained by more.
+pub const SCHEMA_GATHER_FOR: Duration = Duration::from_millis(20);
+/// Batches that are decoded at a time.
+pub const SCHEMA_CONCURRENCY: usize = 4;
 
 // ---------------------------------------------------------------------------- Lambda functions
 
@@ -610,6 +935,30 @@ const _: () = {
     assert!(SPLUNK_ACKS_PER_POLL * 30 < SPLUNK_ANSWER_BYTES_MAX);
 };
 
+// --------------------------------------------------------------------------------- followed files
+
+/// Shortest limit of a record's length: below it nothing useful is left of a line.
+pub const LINE_BYTES_MIN: u64 = KIB;
+/// What CRI puts before a line: a time with nanoseconds and offset, the stream, a few tags.
+pub const CRI_PREFIX_BYTES: usize = 128;
+/// What Docker puts around a line: a time, the stream, labels of the container. The line itself may
+/// take twice its length there; what is longer is no line of Docker's, which cuts at 16 KiB.
+pub const DOCKER_JSON_BYTES: usize = 64 * KIB as usize;
+/// Memory of a pattern of the user's, compiled, and again as much for its cache.
+pub const PATTERN_BYTES_MAX: usize = 2 * MIB as usize;
+/// How long a file is silent before a record of several lines is taken for complete (Fluent Bit's
+/// `flush_ms`). Shorter takes traces apart that are written slowly.
+pub const MULTILINE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(4);
+/// Longest such time: the position in the file does not move on meanwhile.
+pub const MULTILINE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
+/// Most lines of a record, unless told otherwise: a pattern that never matches would otherwise
+/// gather up to the largest record every time.
+pub const MULTILINE_LINES_DEFAULT: u32 = 1000;
+
+/// Most members of an object that is made of a line. Each takes memory for every record, whether
+/// the line has it or not.
+pub const AGENT_FIELDS_MAX: usize = 1024;
+
 // --------------------------------------------------------------------------------------- replay
 
 /// Longest line of an error object that is read. Firehose takes records of up to 10 MiB from
@@ -653,12 +1002,22 @@ pub const REPLAY_SAMPLE_BYTES: usize = 200;
 pub const REPLAY_ATTEMPTS: u32 = 7;
 
 const _: () = {
+    assert!(KINESIS_ANSWER_BYTES_MAX <= KINESIS_READ_AHEAD_BYTES);
+    assert!(KINESIS_READ_AHEAD_BYTES < u32::MAX as usize);
+    assert!(KINESIS_PUT_BYTES < FRAME_BYTES_MAX / 2);
+    assert!(AVRO_DEPTH_MAX < HTTP_JSON_DEPTH_MAX);
+    assert!(HTTP_BODY_BYTES_DEFAULT <= HTTP_BODY_BYTES_MAX);
+    assert!(HTTP_BODY_BYTES_MAX <= HTTP_UNPACKED_BYTES);
+    assert!(HTTP_UNPACKED_BYTES <= u32::MAX as usize);
+    assert!(OTLP_DEPTH_MAX + 4 < HTTP_JSON_DEPTH_MAX);
     assert!(REPLAY_LINE_BYTES_MAX > RECORD_BYTES_MAX / 3 * 4 * 2);
     assert!(REPLAY_PIECE_BYTES <= BATCH_BYTES_MAX);
     assert!(UNREGISTERED_UPLOADS > SHIPMENTS_IN_FLIGHT);
     assert!(ENDPOINT_REASON_CHARS_MAX < MESSAGE_CHARS_MAX);
     assert!(LAMBDA_REQUEST_BYTES_MAX < LAMBDA_ANSWER_BYTES_MAX);
     assert!(BATCH_BYTES_MAX + BATCH_RECORDS_MAX * 8 < FRAME_BYTES_MAX);
+    assert!(KAFKA_RECORD_BYTES_DEFAULT < (FRAME_BYTES_MAX - KAFKA_FRAME_ROOM) as u64);
+    assert!(KAFKA_PUT_BYTES < KAFKA_WAITING_BYTES);
     assert!((FRAME_BYTES_MAX as u64) < SEGMENT_BYTES);
     assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
     assert!(BATCH_BYTES_MAX / 3 * 4 + BATCH_RECORDS_MAX * 64 < BODY_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! The five traits between the rooms, with their contracts. A newcomer's second file.
+//! The traits between the rooms, with their contracts. A newcomer's second file.
 //!
 //! ```text
 //!  Source ──put──▶ Journal ──read──▶ Transform ─▶ (partition, batch) ─▶ Encoder ─▶ Sink
@@ -13,7 +13,7 @@
 //!
 //! Each trait has one conformance suite that every implementation runs.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,6 +32,29 @@ use crate::{
 #[async_trait]
 pub trait Inlet: Send + Sync {
     async fn put(&self, put: Put) -> Result<Appended, AppendError>;
+
+    /// The same of a put that the caller keeps, to make it again should the journal be full.
+    async fn put_shared(&self, put: Arc<Put>) -> Result<Appended, AppendError> {
+        self.put(Arc::unwrap_or_clone(put)).await
+    }
+
+    /// Where the source stood upstream when it last stored something ([`Provenance::steps`]).
+    ///
+    /// [`Provenance::steps`]: crate::record::Provenance::steps
+    async fn upstream(&self) -> Result<Upstream, JournalError>;
+
+    /// Everything below is settled by every destination. A source whose journal is not durable
+    /// tells upstream no more than this.
+    fn settled(&self) -> watch::Receiver<Position>;
+}
+
+/// What a journal knows of its source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Upstream {
+    /// Positions by key, in the source's own words.
+    pub positions: BTreeMap<String, String>,
+    /// Whether what is stored outlives the process: upstream may then forget it at once.
+    pub durable: bool,
 }
 
 /// Accepts or pulls records and acknowledges upstream only after `inlet.put` returned Ok.
@@ -46,13 +69,15 @@ pub trait Source: Send + Sync {
 // --------------------------------------------------------------------------------------- Journal
 
 /// Where a put came to lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     pub first: Position,
     /// How many records lie there: of a repeated call as many as its first attempt stored.
     pub records: u32,
     /// True when this very call had been stored before and was not stored again.
     pub repeated: bool,
+    /// Where each record lies, if they do not lie one behind the other from `first` on.
+    pub places: Option<Arc<[Position]>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +128,19 @@ impl Entry {
     }
 }
 
+/// Plans of shipments beside a journal that several replicas read, one at a time.
+pub trait SharedPlans: Send + Sync {
+    /// What was saved last, and whether it was by this replica. Blocking.
+    fn load(&self) -> io::Result<(Vec<u8>, bool)>;
+
+    /// Replaces the plans. Durable on Ok, and refused to a replica that does not own the journal
+    /// any more: what was not saved must not leave. Blocking.
+    fn save(&self, plans: &[u8]) -> io::Result<()>;
+
+    /// How large plans may be.
+    fn max_bytes(&self) -> usize;
+}
+
 /// How much a journal holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JournalStats {
@@ -128,6 +166,11 @@ pub trait Journal: Send + Sync {
     /// also while the first is still being written. After the first write or fsync error every
     /// append fails with that first cause; reading goes on.
     async fn append(&self, put: Put) -> Result<Appended, AppendError>;
+
+    /// The same of a put that the caller keeps.
+    async fn append_shared(&self, put: Arc<Put>) -> Result<Appended, AppendError> {
+        self.append(Arc::unwrap_or_clone(put)).await
+    }
 
     /// The end of what may be read: moves after each durable append. Readers wait on it.
     fn tail(&self) -> watch::Receiver<Position>;
@@ -158,6 +201,19 @@ pub trait Journal: Send + Sync {
 
     /// Forgets a cursor, so that it no longer holds back retention.
     async fn drop_cursor(&self, name: &str) -> Result<(), JournalError>;
+
+    /// Where the source stands upstream by the stored puts: the sum of their provenance's steps,
+    /// those of puts that were given back since included.
+    async fn upstream(&self) -> Result<Upstream, JournalError>;
+
+    /// Everything below is settled by every cursor: durably, if the journal is durable.
+    fn settled(&self) -> watch::Receiver<Position>;
+
+    /// Where plans of shipments are kept so that whoever reads this journal next finds them. `None`
+    /// for a journal that nobody else ever reads.
+    fn shared_plans(&self) -> Option<Arc<dyn SharedPlans>> {
+        None
+    }
 
     fn stats(&self) -> JournalStats;
 

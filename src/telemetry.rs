@@ -38,6 +38,12 @@ struct ReasonLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceCodeLabels {
+    stream: String,
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     stream: String,
     destination: String,
@@ -60,6 +66,45 @@ pub struct StreamMetrics {
     pub journal_syncs: Gauge,
     pub journal_sync_seconds: FloatGauge,
     pub journal_failed: Gauge,
+}
+
+/// The counters of one source that pulls, or of one that others post to.
+#[derive(Clone)]
+pub struct SourceMetrics {
+    /// Records stored in the journal.
+    pub read_records: Counter,
+    pub read_bytes: Counter,
+    /// Times that a full journal was waited for.
+    pub backpressured: Counter,
+    /// Times that upstream told us to slow down.
+    pub throttled: Counter,
+    /// Shards, partitions or files that are read right now.
+    pub parts: Gauge,
+    /// Kinesis: how far behind the tip the slowest shard is.
+    pub millis_behind_latest: Gauge,
+    /// Kafka: records that are there and not read, over all partitions.
+    pub offset_lag: Gauge,
+    /// Files: bytes that are there and not read.
+    pub bytes_behind: Gauge,
+    /// Records that went to the error output as they came.
+    pub failed_validation_records: Counter,
+    pub failed_validation_bytes: Counter,
+    /// Records passed over by a rule: Kafka tombstones.
+    pub skipped_records: Counter,
+    /// Files: lines that were cut at the limit.
+    pub cut_lines: Counter,
+    /// Files that were gone before they were read to their end.
+    pub lost_files: Counter,
+    errors: Family<SourceCodeLabels, Counter>,
+    stream: String,
+}
+
+impl SourceMetrics {
+    /// One more failure with this code.
+    pub fn error(&self, code: &str) {
+        let labels = SourceCodeLabels { stream: self.stream.clone(), code: code.to_owned() };
+        self.errors.get_or_create(&labels).inc();
+    }
 }
 
 /// The counters of one destination.
@@ -221,6 +266,20 @@ pub struct Metrics {
     object_bytes: Family<DestinationLabels, Histogram, fn() -> Histogram>,
     closed: Family<ReasonLabels, Counter>,
     errors: Family<CodeLabels, Counter>,
+    source_read_records: Family<StreamLabels, Counter>,
+    source_read_bytes: Family<StreamLabels, Counter>,
+    source_backpressured: Family<StreamLabels, Counter>,
+    source_throttled: Family<StreamLabels, Counter>,
+    source_parts: Family<StreamLabels, Gauge>,
+    source_millis_behind_latest: Family<StreamLabels, Gauge>,
+    source_offset_lag: Family<StreamLabels, Gauge>,
+    source_bytes_behind: Family<StreamLabels, Gauge>,
+    source_failed_validation_records: Family<StreamLabels, Counter>,
+    source_failed_validation_bytes: Family<StreamLabels, Counter>,
+    source_skipped_records: Family<StreamLabels, Counter>,
+    source_cut_lines: Family<StreamLabels, Counter>,
+    source_lost_files: Family<StreamLabels, Counter>,
+    source_errors: Family<SourceCodeLabels, Counter>,
     resident_bytes: Gauge,
 }
 
@@ -303,6 +362,59 @@ impl Metrics {
                 "Objects by why their batch was closed: size, interval, budget, flush, drain, recovery"
             ),
             errors: family!("delivery_errors", "Failed delivery attempts by error code"),
+            source_read_records: family!(
+                "data_read_from_source_records",
+                "Records read from the source and stored"
+            ),
+            source_read_bytes: family!(
+                "data_read_from_source_bytes",
+                "Bytes of records read from the source and stored"
+            ),
+            source_backpressured: family!(
+                "data_read_from_source_backpressured",
+                "Times that the source waited for a full journal"
+            ),
+            source_throttled: family!(
+                "source_throttled",
+                "Times that the source was told to slow down"
+            ),
+            source_parts: family!(
+                "source_parts",
+                "Shards, partitions or files that are read right now"
+            ),
+            source_millis_behind_latest: family!(
+                "kinesis_millis_behind_latest",
+                "How far the slowest shard is behind, in milliseconds"
+            ),
+            source_offset_lag: family!(
+                "kafka_offset_lag",
+                "Records in Kafka that are not read yet"
+            ),
+            source_bytes_behind: family!(
+                "file_bytes_behind",
+                "Bytes in files that are not read yet"
+            ),
+            source_failed_validation_records: family!(
+                "failed_validation_records",
+                "Records of the source that cannot be delivered as they came"
+            ),
+            source_failed_validation_bytes: family!(
+                "failed_validation_bytes",
+                "Bytes of records that cannot be delivered as they came"
+            ),
+            source_skipped_records: family!(
+                "source_skipped_records",
+                "Records of the source that a rule passes over"
+            ),
+            source_cut_lines: family!(
+                "file_cut_lines",
+                "Lines of files that were cut at the limit"
+            ),
+            source_lost_files: family!(
+                "file_lost",
+                "Files that were gone before they were read to their end"
+            ),
+            source_errors: family!("source_errors", "Failures of the source by error code"),
             object_bytes,
             resident_bytes,
             registry: Mutex::new(root),
@@ -322,6 +434,31 @@ impl Metrics {
             journal_syncs: self.journal_syncs.get_or_create_owned(&labels),
             journal_sync_seconds: self.journal_sync_seconds.get_or_create_owned(&labels),
             journal_failed: self.journal_failed.get_or_create_owned(&labels),
+        }
+    }
+
+    pub fn source(&self, stream: &str) -> SourceMetrics {
+        let labels = StreamLabels { stream: stream.to_owned() };
+        SourceMetrics {
+            read_records: self.source_read_records.get_or_create_owned(&labels),
+            read_bytes: self.source_read_bytes.get_or_create_owned(&labels),
+            backpressured: self.source_backpressured.get_or_create_owned(&labels),
+            throttled: self.source_throttled.get_or_create_owned(&labels),
+            parts: self.source_parts.get_or_create_owned(&labels),
+            millis_behind_latest: self.source_millis_behind_latest.get_or_create_owned(&labels),
+            offset_lag: self.source_offset_lag.get_or_create_owned(&labels),
+            bytes_behind: self.source_bytes_behind.get_or_create_owned(&labels),
+            failed_validation_records: self
+                .source_failed_validation_records
+                .get_or_create_owned(&labels),
+            failed_validation_bytes: self
+                .source_failed_validation_bytes
+                .get_or_create_owned(&labels),
+            skipped_records: self.source_skipped_records.get_or_create_owned(&labels),
+            cut_lines: self.source_cut_lines.get_or_create_owned(&labels),
+            lost_files: self.source_lost_files.get_or_create_owned(&labels),
+            errors: self.source_errors.clone(),
+            stream: labels.stream,
         }
     }
 

@@ -13,6 +13,8 @@ mod format;
 mod full;
 #[path = "journal/model.rs"]
 mod model;
+#[path = "journal/provenance.rs"]
+mod provenance;
 #[path = "journal/recovery.rs"]
 mod recovery;
 #[path = "journal/support.rs"]

@@ -38,10 +38,15 @@ pub struct Attempt<'a> {
 
 impl Api {
     pub fn new(address: SocketAddr) -> Arc<Self> {
+        Self::of(address, "firehose")
+    }
+
+    /// Of another service that takes the same JSON.
+    pub fn of(address: SocketAddr, service: &'static str) -> Arc<Self> {
         Arc::new(Self {
             address,
             host: address.to_string(),
-            signer: Signer::new(ACCESS_KEY_ID, SECRET, REGION, "firehose"),
+            signer: Signer::new(ACCESS_KEY_ID, SECRET, REGION, service),
             clock: SystemClock::default(),
         })
     }
@@ -122,6 +127,13 @@ impl Connection {
         attempt: &Attempt<'_>,
     ) -> Result<(StatusCode, Bytes)> {
         let request = self.api.request(operation.target(), body, attempt);
+        self.send(request).await
+    }
+
+    /// A call of any operation, once.
+    pub async fn call(&mut self, target: &str, body: &Body) -> Result<(StatusCode, Bytes)> {
+        let attempt = Attempt { invocation: &invocation(), number: 1 };
+        let request = self.api.request(target, body, &attempt);
         self.send(request).await
     }
 

@@ -6,6 +6,7 @@
 //! cargo bench --bench e2e -- --kill 5 --records 3000000     what a crash costs: nothing
 //! cargo bench --bench e2e -- --backlog-gb 10                start with 10 GB undelivered
 //! cargo bench --bench e2e -- --only requests,zero,outage,replay   destinations over HTTP
+//! cargo bench --bench e2e -- --only kafka,kinesis,files     sources that are read
 //! ```
 //!
 //! CPU is that of the daemon's process alone, from the first put until the last record lies in
@@ -14,12 +15,16 @@
 mod client;
 mod crash;
 mod data;
+mod files;
+mod kafka;
 mod kernels;
+mod kinesis;
 mod load;
 mod outage;
 mod partitions;
 mod probe;
 mod process;
+mod pulled;
 mod receiver;
 mod replay;
 mod requests;
@@ -78,6 +83,15 @@ struct Args {
     /// Failed records in the part `replay`.
     #[arg(long, default_value_t = 1_000_000)]
     replay_records: u64,
+    /// MB of records that wait in Kafka, and in the file that is followed.
+    #[arg(long, default_value_t = 1_000)]
+    source_mb: u64,
+    /// MB of records that wait in Kinesis: its emulator takes less than a MB of them a second.
+    #[arg(long, default_value_t = 20)]
+    kinesis_mb: u64,
+    /// How long files are watched that do not change.
+    #[arg(long, default_value_t = 60)]
+    idle_seconds: u64,
     /// Another binary than the one built beside this benchmark.
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -110,6 +124,12 @@ enum Part {
     Outage,
     /// `standpipe replay` out of a bucket to a destination.
     Replay,
+    /// Records that wait in a topic.
+    Kafka,
+    /// Records that wait in a data stream.
+    Kinesis,
+    /// A file that is read from its beginning, and many that do not change.
+    Files,
 }
 
 fn main() -> Result<()> {
@@ -167,6 +187,15 @@ async fn run(args: Args) -> Result<()> {
     if bench.wants(Part::Replay) {
         replay::run(&bench).await?;
     }
+    if bench.wants(Part::Kafka) {
+        kafka::run(&bench).await?;
+    }
+    if bench.wants(Part::Kinesis) {
+        kinesis::run(&bench).await?;
+    }
+    if bench.wants(Part::Files) {
+        files::run(&bench).await?;
+    }
     Ok(())
 }
 
@@ -194,7 +223,8 @@ impl Bench {
         let s3 = S3::start(self.choice, &self.s3_folder.path().join(name)).await?;
         let binary = self.args.binary.clone().unwrap_or_else(|| server::built_binary().to_owned());
         let destination = server::bucket(server::GZIP);
-        let setup = Setup { binary, folder, s3: s3.address, journal_gib: 40, destination };
+        let source = "direct_put".to_owned();
+        let setup = Setup { binary, folder, s3: s3.address, journal_gib: 40, source, destination };
         Ok((s3, setup))
     }
 

@@ -131,14 +131,18 @@ impl Drop for S3 {
     }
 }
 
-/// Where `tests/servers/install.sh` puts it, or on the path.
-fn versitygw() -> Option<PathBuf> {
-    let cache = std::env::var_os("STANDPIPE_TEST_CACHE").map_or_else(
+/// Where `tests/servers/install.sh` puts servers.
+pub fn cache() -> PathBuf {
+    std::env::var_os("STANDPIPE_TEST_CACHE").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers"),
         PathBuf::from,
-    );
+    )
+}
+
+/// Where `tests/servers/install.sh` puts it, or on the path.
+fn versitygw() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    [cache.join("bin")]
+    [cache().join("bin")]
         .into_iter()
         .chain(std::env::split_paths(&path))
         .map(|folder| folder.join("versitygw"))

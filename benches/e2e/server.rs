@@ -27,6 +27,8 @@ pub struct Setup {
     pub folder: PathBuf,
     pub s3: SocketAddr,
     pub journal_gib: u64,
+    /// Where records come from, in YAML.
+    pub source: String,
     /// The one destination: its kind and what stands below it, in YAML.
     pub destination: String,
 }
@@ -59,7 +61,7 @@ pub struct Daemon {
 
 impl Setup {
     fn config(&self, listen: SocketAddr) -> String {
-        let Self { folder, s3, journal_gib, destination, .. } = self;
+        let Self { folder, s3, journal_gib, source, destination, .. } = self;
         format!(
             r#"data_dir: {}
 api:
@@ -73,7 +75,7 @@ aws:
   credentials: {{access_key_id: {ACCESS_KEY_ID}, secret_access_key: "{SECRET}"}}
 streams:
   {STREAM}:
-    source: direct_put
+    source: {source}
     journal: {{durability: fsync, max_size: {journal_gib}GiB}}
     destinations:
       - {destination}"#,

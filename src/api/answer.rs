@@ -10,7 +10,9 @@ const REFUSED_CODE: &str = "ServiceUnavailableException";
 impl RecordIds {
     /// The id of the `index`-th accepted record.
     fn id(&self, index: u64) -> RecordId {
-        RecordId { journal: self.journal, position: self.first.plus(index) }
+        let place = self.places.as_ref().and_then(|places| places.get(index as usize).copied());
+        let position = place.unwrap_or_else(|| self.first.plus(index));
+        RecordId { journal: self.journal, position }
     }
 }
 
@@ -38,6 +40,7 @@ pub fn batch(answer: &PutAnswer, records: usize) -> Vec<u8> {
     let refusal = refused_entry(answer);
     let mut refused = answer.refused.iter().peekable();
     let mut next = Entry::new(answer.record_ids.id(0));
+    let mut accepted = 0;
     for index in 0..records {
         if index > 0 {
             body.push(b',');
@@ -46,7 +49,11 @@ pub fn batch(answer: &PutAnswer, records: usize) -> Vec<u8> {
             body.extend_from_slice(&refusal);
         } else {
             body.extend_from_slice(&next.text);
-            next.count_on();
+            accepted += 1;
+            match &answer.record_ids.places {
+                None => next.count_on(),
+                Some(_) => next = Entry::new(answer.record_ids.id(accepted)),
+            }
         }
     }
     push(&mut body, "]}");
@@ -118,7 +125,11 @@ mod tests {
 
     fn answer(refused: Vec<u32>) -> PutAnswer {
         PutAnswer {
-            record_ids: RecordIds { journal: [0xab, 0, 0, 1], first: Position::new(0, 15) },
+            record_ids: RecordIds {
+                journal: [0xab, 0, 0, 1],
+                first: Position::new(0, 15),
+                places: None,
+            },
             encrypted: false,
             refused,
             refusal: "Slow \"down\".",

@@ -1,5 +1,7 @@
 //! What the wire needs of the daemon: one trait between the protocol and everything behind it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -10,11 +12,13 @@ use crate::{
 
 /// Where the records of a put came to lie: the first accepted record has the id of `first`, each
 /// further accepted one the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordIds {
     /// Which journal the position belongs to.
     pub journal: [u8; 4],
     pub first: Position,
+    /// Where each accepted record lies, if they do not follow one another.
+    pub places: Option<Arc<[Position]>>,
 }
 
 /// What became of a put.
@@ -55,6 +59,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What became of the record with this id.
     async fn trace(&self, record_id: &str) -> Result<Value, ApiError>;
+
+    /// How much of a followed file is safe.
+    async fn shipped(&self, path: &str) -> Result<Value, ApiError>;
 
     /// Reads the configuration again.
     async fn reload(&self) -> Result<Value, ApiError>;

@@ -1,6 +1,6 @@
 //! The daemon behind the wire.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -37,9 +37,20 @@ impl DaemonBackend {
 impl Backend for DaemonBackend {
     async fn put(&self, stream: &str, put: Put) -> Result<PutAnswer, ApiError> {
         let running = self.daemon.stream(stream).ok_or_else(|| self.daemon.not_found(stream))?;
+        if !running.takes_puts() {
+            return Err(ApiError::invalid_argument(format!(
+                "This operation is not permitted on {stream}: its records come from its source \
+                 ({}), not by PutRecord and PutRecordBatch.",
+                running.source_kind()
+            )));
+        }
         let accepted = running.source.put(put).await.map_err(|error| put_error(stream, &error))?;
         Ok(PutAnswer {
-            record_ids: RecordIds { journal: running.tag, first: accepted.first },
+            record_ids: RecordIds {
+                journal: running.tag,
+                first: accepted.first,
+                places: accepted.places,
+            },
             encrypted: running.is_encrypted(),
             refused: accepted.refused,
             refusal: SLOW_DOWN,
@@ -75,6 +86,17 @@ impl Backend for DaemonBackend {
             Err(error @ TraceError::Malformed(_)) => {
                 Err(ApiError::invalid_argument(error.to_string()))
             }
+            Err(error) => Err(ApiError::new("ResourceNotFoundException", 404, error.to_string())),
+        }
+    }
+
+    async fn shipped(&self, path: &str) -> Result<Value, ApiError> {
+        match self.daemon.shipped(Path::new(path)).await {
+            Ok(streams) => Ok(json!({
+                "path": path,
+                "shipped": streams.iter().all(|stream| stream.shipped),
+                "streams": streams,
+            })),
             Err(error) => Err(ApiError::new("ResourceNotFoundException", 404, error.to_string())),
         }
     }

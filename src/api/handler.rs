@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, ORIGIN},
+    header::{CONNECTION, CONTENT_TYPE, EXPECT},
     request::Parts,
 };
 use http_body_util::Full;
@@ -16,17 +16,20 @@ use uuid::Uuid;
 use super::{
     answer,
     backend::Backend,
-    body::{Bodies, BodyError, Received, Sender, declared_length, drain},
     credentials::Credentials,
     decode::{Decoded, PutKind, decode},
-    limits::ServerLimits,
-    memory::Share,
     route::{Call, Route, route},
 };
 use crate::{
     config::firehose::ApiError,
     env::Clock,
-    net::sigv4::{Claim, Head, SignatureError, sha256},
+    net::{
+        server::{
+            Answer, Bodies, BodyError, Peer, Received, Sender, ServerLimits, Service, Share,
+            declared_length, drain, is_foreign_page,
+        },
+        sigv4::{Claim, Head, SignatureError, sha256},
+    },
     record::CallId,
 };
 
@@ -42,8 +45,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 /// What makes attempts of one call recognisable: the SDKs' header, and that of everyone else.
 const CALL_HEADERS: [&str; 2] = ["amz-sdk-invocation-id", "idempotency-key"];
-
-pub type Answer = Response<Full<Bytes>>;
 
 /// What all requests share.
 pub struct Handler {
@@ -86,14 +87,18 @@ impl From<BodyError> for Refusal {
     }
 }
 
-impl Handler {
-    /// Answers a request of a connection from `peer`. Every answer has a request id of its own.
-    pub async fn handle(&self, request: Request<Incoming>, peer: &Arc<Share>) -> Answer {
+impl Service for Handler {
+    fn bodies(&self) -> &Bodies {
+        &self.bodies
+    }
+
+    /// Every answer has a request id of its own.
+    async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
         let mut answer = match route(request.method(), request.uri(), request.headers()) {
             Route::Live => self.live(),
             Route::Ready => self.ready(),
             Route::Metrics => self.metrics(),
-            Route::Signed(call) => self.signed(call, request, peer).await,
+            Route::Signed(call) => self.signed(call, request, &peer.share).await,
             Route::Unknown => {
                 refuse(ApiError::new("UnknownOperationException", 404, "There is nothing here."))
             }
@@ -107,7 +112,9 @@ impl Handler {
         }
         answer
     }
+}
 
+impl Handler {
     fn live(&self) -> Answer {
         let live = self.backend.live();
         health(live, &serde_json::json!({ "live": live }))
@@ -165,7 +172,10 @@ impl Handler {
             return Err(error.error.into());
         }
         if self.anonymous {
-            check_origin(head)?;
+            if is_foreign_page(head) {
+                let message = "Requests from web pages must be signed.";
+                return Err(ApiError::new("AccessDeniedException", 403, message).into());
+            }
             return Ok((None, max));
         }
         let find = |id: &str| self.credentials.find(id);
@@ -226,6 +236,7 @@ impl Handler {
             Call::Reload => {
                 self.to_the_end(|backend| async move { backend.reload().await }).await?
             }
+            Call::Shipped(path) => self.backend.shipped(&path).await?,
             Call::Trace(record_id) => self.backend.trace(&record_id).await?,
         };
         Ok(json.to_string().into_bytes())
@@ -277,25 +288,6 @@ impl Handler {
 
 fn signed_head(head: &Parts) -> Head<'_> {
     Head { method: head.method.as_str(), uri: &head.uri, headers: &head.headers }
-}
-
-/// A browser on this machine must not be talked into calling an unsigned listener by some page:
-/// pages announce where they come from.
-fn check_origin(head: &Parts) -> Result<(), ApiError> {
-    let Some(origin) = head.headers.get(ORIGIN) else {
-        return Ok(());
-    };
-    let origin = origin.to_str().unwrap_or_default();
-    let host = origin.split_once("://").map_or("", |(_, host)| host);
-    let is_local = ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| {
-        host.strip_prefix(local).is_some_and(|port| port.is_empty() || port.starts_with(':'))
-    });
-    let is_own = head.headers.get(HOST).is_some_and(|own| own.as_bytes() == host.as_bytes());
-    if is_local && is_own {
-        return Ok(());
-    }
-    let message = "Requests from web pages must be signed.";
-    Err(ApiError::new("AccessDeniedException", 403, message))
 }
 
 /// Recognises the attempts of one call: who, what, where to, and the id the client gave it. An

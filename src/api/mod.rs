@@ -10,22 +10,16 @@
 
 mod answer;
 pub mod backend;
-mod body;
 pub mod credentials;
 mod daemon;
 pub mod decode;
 mod decode_fast;
-mod files;
 mod handler;
-mod idle;
-mod limits;
-mod memory;
 mod route;
 pub mod server;
 mod skip;
-pub mod tls;
 
+pub use crate::net::server::{ServerLimits, tls};
 pub use backend::{Backend, PutAnswer, RecordIds};
 pub use daemon::DaemonBackend;
-pub use limits::ServerLimits;
 pub use server::{ServeError, Server, serve};

@@ -28,6 +28,8 @@ pub enum Call {
     UnknownOperation,
     Flush(String),
     Trace(String),
+    /// The path of a file.
+    Shipped(String),
     Reload,
 }
 
@@ -41,6 +43,14 @@ impl Call {
     }
 }
 
+/// A segment of a path that holds a path.
+fn decoded(segment: &str) -> Option<String> {
+    if segment.is_empty() || segment.contains('/') {
+        return None;
+    }
+    percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(|path| path.into_owned())
+}
+
 pub fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route {
     let path = uri.path();
     if method == Method::GET || method == Method::HEAD {
@@ -50,7 +60,10 @@ pub fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route {
             "/metrics" => Route::Metrics,
             _ => match path.strip_prefix("/v1/trace/") {
                 Some(id) if is_segment(id) => Route::Signed(Call::Trace(id.to_owned())),
-                _ => Route::Unknown,
+                _ => match path.strip_prefix("/v1/shipped/").and_then(decoded) {
+                    Some(file) => Route::Signed(Call::Shipped(file)),
+                    None => Route::Unknown,
+                },
             },
         };
     }
@@ -131,6 +144,8 @@ mod tests {
             (Method::POST, "/v1/streams/a/b/flush", "", Route::Unknown),
             (Method::POST, "/v1/streams/a%2Fb/flush", "", Route::Unknown),
             (Method::GET, "/v1/trace/00ff", "", signed(Trace("00ff".into()))),
+            (Method::GET, "/v1/shipped/%2Fvar%2Fa%20b", "", signed(Shipped("/var/a b".into()))),
+            (Method::GET, "/v1/shipped/%FF", "", Route::Unknown),
             (Method::POST, "/v1/reload", "", signed(Reload)),
             (Method::PUT, "/v1/reload", "", Route::Unknown),
         ] {

@@ -1,42 +1,23 @@
-//! The listener: connections, TLS, their limits, and the orderly end.
+//! The listener of the API: its keys and certificate, its address, and its end.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use hyper::service::service_fn;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::timeout,
-};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     backend::Backend,
-    body::Bodies,
     credentials::{CredentialError, Credentials},
-    files::Watch,
     handler::Handler,
-    idle::Activity,
-    limits::ServerLimits,
-    memory::Share,
-    tls::{Certificates, TlsError},
 };
 use crate::{
     config::ApiOptions,
     env::Clock,
-    limits::{
-        HEAD_BYTES_MAX, HTTP1_READ_BYTES_MAX, HTTP2_PING_INTERVAL, HTTP2_STREAMS_MAX,
-        HTTP2_WINDOW_BYTES,
+    net::server::{
+        Bodies, ServerLimits, Watch, accept,
+        tls::{Certificates, TlsError},
     },
 };
-
-/// Pause after a failed accept: out of file descriptors, most likely, and not at once better.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the listener does not start.
 #[derive(Debug, thiserror::Error)]
@@ -144,126 +125,4 @@ impl Server {
         }
         Ok(())
     }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    tasks: &TaskTracker,
-    handler: &Arc<Handler>,
-    certificates: Option<&Arc<Certificates>>,
-    stop: &CancellationToken,
-) {
-    let connections = Arc::new(Semaphore::new(handler.limits.connections));
-    loop {
-        // Beyond the limit, connections wait in the kernel's queue.
-        let accepted = async {
-            let slot = connections.clone().acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = accepted => accepted,
-        };
-        let (socket, peer) = match accepted {
-            Ok((socket, address)) => (socket, handler.bodies.peer(address.ip())),
-            Err(error) => {
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (handler, certificates) = (handler.clone(), certificates.cloned());
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            connection(socket, peer, handler, certificates, stop).await;
-            drop(slot);
-        });
-    }
-}
-
-async fn connection(
-    socket: TcpStream,
-    peer: Arc<Share>,
-    handler: Arc<Handler>,
-    certificates: Option<Arc<Certificates>>,
-    stop: CancellationToken,
-) {
-    // Answers are written whole; waiting for more to send would only delay them.
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set nodelay");
-    }
-    let Some(certificates) = certificates else {
-        return requests(socket, peer, handler, stop).await;
-    };
-    let handshake =
-        timeout(handler.limits.handshake_timeout, certificates.acceptor().accept(socket));
-    tokio::select! {
-        () = stop.cancelled() => {}
-        result = handshake => match result {
-            Ok(Ok(stream)) => requests(stream, peer, handler, stop).await,
-            Ok(Err(error)) => tracing::debug!(%error, "handshake failed"),
-            Err(_) => tracing::debug!("handshake took too long"),
-        },
-    }
-}
-
-/// Serves the requests of one connection until it ends, idles, or `stop`.
-async fn requests<S>(socket: S, peer: Arc<Share>, handler: Arc<Handler>, stop: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let limits = handler.limits;
-    let activity = Activity::new();
-    let service = service_fn(|request| {
-        let (handler, peer, under_way) = (handler.clone(), peer.clone(), activity.begin());
-        async move {
-            let answer = handler.handle(request, &peer).await;
-            drop(under_way);
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let builder = protocol(&limits);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
-    tokio::select! {
-        result = connection.as_mut() => return log_end(result),
-        () = stop.cancelled() => {}
-        () = activity.idle(limits.header_timeout, limits.idle_timeout) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    // A client that does not read its last answer, or sent half a request, is not waited for.
-    let lost = async {
-        tokio::time::sleep(limits.linger).await;
-        activity.idle(limits.linger, limits.linger).await;
-    };
-    tokio::select! {
-        biased;
-        result = connection.as_mut() => log_end(result),
-        () = lost => {}
-    }
-}
-
-fn log_end<E: std::fmt::Display>(result: Result<(), E>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection failed");
-    }
-}
-
-fn protocol(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(HTTP1_READ_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HTTP2_PING_INTERVAL)
-        .keep_alive_timeout(HTTP2_PING_INTERVAL)
-        .max_concurrent_streams(HTTP2_STREAMS_MAX)
-        .initial_stream_window_size(HTTP2_WINDOW_BYTES)
-        .initial_connection_window_size(HTTP2_WINDOW_BYTES)
-        .max_header_list_size(HEAD_BYTES_MAX as u32);
-    builder
 }

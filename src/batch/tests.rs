@@ -72,6 +72,8 @@ fn a_frame_is_added_like_its_records_one_by_one() {
         arrival_ms: 7,
         lengths: vec![6, 0, 6, 3],
         data: bytes::Bytes::from_static(b"aaaaaabbbbbbccc"),
+        provenance: None,
+        unfit: false,
     };
     let now = Now::at(Duration::ZERO);
     let mut whole = batcher(10, 60);

@@ -9,7 +9,7 @@
 //!     20    4  number of records, at least 1
 //!     24    8  sequence of the first record
 //!     32    8  arrival, milliseconds since the Unix epoch (signed)
-//!     40    2  flags: 1 encrypted, 2 the call below is set
+//!     40    2  flags: 1 encrypted, 2 the call below is set, 4 with provenance, 8 unfit records
 //!     42    2  zero
 //!     44    4  how many records of the same group commit stand before this frame
 //!     48   16  digest of the call
@@ -18,6 +18,7 @@
 //!     72       body
 //!
 //! plain body:      record lengths (4 bytes each), then all record bytes
+//!                  with provenance: its length (4) and its bytes (see `record::Provenance`) first
 //! encrypted body:  key id (4), nonce (12), AES-256-GCM of the plain body, tag (16);
 //!                  associated data: the journal id and bytes 20..72 of the header
 //! ```
@@ -28,11 +29,12 @@
 //! frame starts, so that headers can be walked without reading the bodies.
 
 use bytes::Bytes;
+use prost::Message;
 
 use super::crypto::{CryptoError, Keyring};
 use crate::{
     limits,
-    record::{CallId, Frame, Position, Put},
+    record::{CallId, Frame, FrameProvenance, Position, Put},
 };
 
 pub const HEADER_BYTES: usize = 72;
@@ -41,6 +43,8 @@ pub const MAGIC: [u8; 8] = [0xF5, b'S', b'P', b'F', 0x0D, 0x0A, 0x1A, 0x01];
 const AUTHENTICATED: usize = 20;
 const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_CALL: u16 = 2;
+const FLAG_PROVENANCE: u16 = 4;
+const FLAG_UNFIT: u16 = 8;
 
 /// Which journal a frame belongs to: part of every checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,10 @@ pub struct Header {
     pub encrypted: bool,
     pub group_back: u32,
     pub call: Option<CallId>,
+    /// The body begins with the provenance of its records.
+    pub provenance: bool,
+    /// The records cannot be delivered.
+    pub unfit: bool,
 }
 
 impl Header {
@@ -94,8 +102,12 @@ impl Header {
             out[48..64].copy_from_slice(&call.digest);
             out[64..68].copy_from_slice(&call.body_checksum.to_le_bytes());
         }
-        if self.encrypted {
-            flags |= FLAG_ENCRYPTED;
+        for (is_set, flag) in [
+            (self.encrypted, FLAG_ENCRYPTED),
+            (self.provenance, FLAG_PROVENANCE),
+            (self.unfit, FLAG_UNFIT),
+        ] {
+            flags |= if is_set { flag } else { 0 };
         }
         out[40..42].copy_from_slice(&flags.to_le_bytes());
         let checksum = crc32c::crc32c_append(identity.salt, &out[12..]);
@@ -126,9 +138,11 @@ impl Header {
             encrypted: flags & FLAG_ENCRYPTED != 0,
             group_back: u32_at(bytes, 44),
             call,
+            provenance: flags & FLAG_PROVENANCE != 0,
+            unfit: flags & FLAG_UNFIT != 0,
         };
         let sane = header.records > 0
-            && flags & !(FLAG_CALL | FLAG_ENCRYPTED) == 0
+            && flags & !(FLAG_CALL | FLAG_ENCRYPTED | FLAG_PROVENANCE | FLAG_UNFIT) == 0
             && header.frame_bytes() <= limits::FRAME_BYTES_MAX as u64
             && header.first.checked_add(u64::from(header.records)).is_some();
         sane.then_some(header)
@@ -158,7 +172,18 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// Bytes of the frame that a put becomes.
 pub fn frame_bytes(put: &Put, encrypted: bool) -> usize {
     let overhead = if encrypted { super::crypto::OVERHEAD_BYTES } else { 0 };
-    footprint(put.lengths.len(), put.data.len()) + overhead
+    footprint(put.lengths.len(), put.data.len()) + provenance_bytes(put) + overhead
+}
+
+/// Bytes that the provenance of a put takes in its frame.
+fn provenance_bytes(put: &Put) -> usize {
+    put.provenance.as_ref().map_or(0, |provenance| 4 + provenance.encoded_len())
+}
+
+fn push_provenance(put: &Put, out: &mut Vec<u8>) {
+    let Some(provenance) = &put.provenance else { return };
+    out.extend_from_slice(&(provenance.encoded_len() as u32).to_le_bytes());
+    provenance.encode_raw(out);
 }
 
 /// Appends to `scratch` what stands before the put's bytes in a plain frame: the header and the
@@ -172,11 +197,13 @@ pub fn encode_plain(
 ) {
     let start = scratch.len();
     scratch.resize(start + HEADER_BYTES, 0);
+    push_provenance(put, scratch);
     push_lengths(&put.lengths, scratch);
     let checksum = crc32c::crc32c(&scratch[start + HEADER_BYTES..]);
     let mut header = header_of(put, first, group_back);
     header.body_checksum = crc32c::crc32c_append(checksum, &put.data);
-    header.body_bytes = (put.lengths.len() * 4 + put.data.len()) as u32;
+    let before_data = scratch.len() - start - HEADER_BYTES;
+    header.body_bytes = (before_data + put.data.len()) as u32;
     scratch[start..start + HEADER_BYTES].copy_from_slice(&header.encode(identity));
 }
 
@@ -193,6 +220,7 @@ pub fn encode_encrypted(
     let mut out = Vec::with_capacity(frame_bytes(put, true));
     out.resize(HEADER_BYTES, 0);
     keys.seal(&header.associated(identity), &mut out, |plain| {
+        push_provenance(put, plain);
         push_lengths(&put.lengths, plain);
         plain.extend_from_slice(&put.data);
     })?;
@@ -220,6 +248,8 @@ fn header_of(put: &Put, first: u64, group_back: u32) -> Header {
         encrypted: false,
         group_back,
         call: put.call,
+        provenance: put.provenance.is_some(),
+        unfit: put.provenance.as_ref().is_some_and(|provenance| provenance.unfit.is_some()),
     }
 }
 
@@ -247,6 +277,11 @@ pub fn decode_body(
     } else {
         body
     };
+    let mut plain: Bytes = plain;
+    let provenance = match header.provenance {
+        true => Some(split_provenance(&mut plain).ok_or(BodyError::Lengths)?),
+        false => None,
+    };
     let table = header.records as usize * 4;
     if plain.len() < table {
         return Err(BodyError::Lengths);
@@ -262,7 +297,26 @@ pub fn decode_body(
         arrival_ms: header.arrival_ms,
         lengths,
         data: plain.slice(table..),
+        provenance: provenance.map(FrameProvenance::encoded),
+        unfit: header.unfit,
     })
+}
+
+/// Takes the provenance from the beginning of a body.
+fn split_provenance(plain: &mut Bytes) -> Option<Bytes> {
+    let length = plain.get(..4).map(|length| u32_at(length, 0) as usize)?;
+    if plain.len() - 4 < length {
+        return None;
+    }
+    let provenance = plain.slice(4..4 + length);
+    *plain = plain.slice(4 + length..);
+    Some(provenance)
+}
+
+/// The footprint of a frame with all that belongs to it.
+pub fn footprint_of(frame: &Frame) -> usize {
+    let provenance = frame.provenance.as_ref().map_or(0, |of| 4 + of.encoded_bytes());
+    footprint(frame.lengths.len(), frame.data.len()) + provenance
 }
 
 /// Bytes that a frame stands for when memory or space is counted: header, record lengths, data. A
@@ -287,7 +341,8 @@ pub fn cut(frame: Frame, from: u64, before: u64) -> Option<Frame> {
     let start = bytes(&frame.lengths[..skip]);
     let lengths = frame.lengths[skip..skip + take].to_vec();
     let data = frame.data.slice(start..start + bytes(&lengths));
-    Some(Frame { first: frame.first.plus(skip as u64), lengths, data, ..frame })
+    let provenance = frame.provenance.map(|provenance| provenance.from_record(skip));
+    Some(Frame { first: frame.first.plus(skip as u64), lengths, data, provenance, ..frame })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The local journal: a folder of segments, a writer thread, and cursors.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -24,12 +25,14 @@ use super::{
     reader,
     segment::Tuning,
     shared::Shared,
+    stands::{self, Stands},
     writer::Writer,
 };
 use crate::{
     env::Env,
-    record::{Position, Put},
-    seams::{AppendError, Appended, Entry, Journal, JournalError, JournalStats},
+    limits,
+    record::{Frame, Position, Put},
+    seams::{AppendError, Appended, Entry, Journal, JournalError, JournalStats, Upstream},
 };
 
 /// Stack of the writer thread: it calls nothing deep, and there is one for each stream.
@@ -102,6 +105,11 @@ impl LocalJournal {
             syncs: AtomicU64::new(0),
             sync_micros: AtomicU64::new(0),
             damaged: Mutex::default(),
+            settled: watch::Sender::new(Position::new(
+                0,
+                state.cursors.values().min().copied().unwrap_or(0),
+            )),
+            stands: Mutex::default(),
             cursors: Cursors::new(state.cursors.clone()),
             places: Mutex::default(),
             handles: Mutex::default(),
@@ -205,6 +213,10 @@ impl LocalJournal {
 #[async_trait]
 impl Journal for LocalJournal {
     async fn append(&self, put: Put) -> Result<Appended, AppendError> {
+        self.append_shared(Arc::new(put)).await
+    }
+
+    async fn append_shared(&self, put: Arc<Put>) -> Result<Appended, AppendError> {
         let encrypted = self.is_encrypted();
         check_put(&put, encrypted)?;
         if let Some(cause) = self.shared.failed.get() {
@@ -212,7 +224,7 @@ impl Journal for LocalJournal {
         }
         if put.lengths.is_empty() {
             let first = *self.shared.tail.borrow();
-            return Ok(Appended { first, records: 0, repeated: false });
+            return Ok(Appended { first, records: 0, repeated: false, places: None });
         }
         let (answer, waiting) = oneshot::channel();
         match self.shared.queue.push(put, encrypted, answer).await {
@@ -280,6 +292,18 @@ impl Journal for LocalJournal {
         self.persist(version.ok_or_else(|| JournalError::UnknownCursor(name.to_owned()))?).await
     }
 
+    async fn upstream(&self) -> Result<Upstream, JournalError> {
+        let shared = Arc::clone(&self.shared);
+        let loaded = tokio::task::spawn_blocking(move || load_stands(&shared)).await;
+        let failed = |message: String| JournalError::Io { operation: "read of positions", message };
+        let positions = loaded.map_err(|error| failed(error.to_string()))??;
+        Ok(Upstream { positions, durable: true })
+    }
+
+    fn settled(&self) -> watch::Receiver<Position> {
+        self.shared.settled.subscribe()
+    }
+
     fn stats(&self) -> JournalStats {
         JournalStats {
             used_bytes: self.shared.used_bytes(),
@@ -303,6 +327,40 @@ impl Journal for LocalJournal {
         });
         // A panic in it was reported where it happened; the folder then stays ours.
         let _ = left.await;
+    }
+}
+
+/// Where the source stands: what the file says, and the frames behind it. From then on the writer
+/// keeps it up to date.
+fn load_stands(shared: &Shared) -> Result<BTreeMap<String, String>, JournalError> {
+    if let Some(stands) = &*shared.stands.lock() {
+        return Ok(stands.positions.clone());
+    }
+    let loaded = Stands::load(&*shared.env.files, &shared.folder, shared.identity.id);
+    let mut stands = loaded.map_err(|error| JournalError::Io {
+        operation: "read of positions",
+        message: format!("{}: {error}", shared.folder.join(stands::FILE).display()),
+    })?;
+    stands.through = stands.through.max(shared.table.lock().oldest());
+    loop {
+        let mut kept = shared.stands.lock();
+        let tail = shared.tail.borrow().sequence;
+        if stands.through >= tail {
+            let positions = stands.positions.clone();
+            *kept = Some(stands);
+            return Ok(positions);
+        }
+        // Not while the writer waits for it.
+        drop(kept);
+        for entry in reader::read(shared, stands.through, tail, limits::READ_BYTES)? {
+            let end = entry.end().sequence;
+            match entry {
+                Entry::Frame(Frame { provenance: Some(provenance), .. }) => {
+                    stands.apply(&provenance.get().steps, end);
+                }
+                _ => stands.through = end,
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use prost::Message;
 use tokio::sync::watch;
 
 use super::{
@@ -14,8 +15,8 @@ use super::{
 };
 use crate::{
     limits,
-    record::{Frame, Position, Put},
-    seams::{AppendError, Appended, Entry, Journal, JournalError, JournalStats},
+    record::{Frame, FrameProvenance, Position, Put},
+    seams::{AppendError, Appended, Entry, Journal, JournalError, JournalStats, Upstream},
 };
 
 /// Keeps frames until every cursor has passed them.
@@ -23,6 +24,7 @@ pub struct MemoryJournal {
     id: [u8; 16],
     state: Mutex<State>,
     tail: watch::Sender<Position>,
+    settled: watch::Sender<Position>,
 }
 
 struct State {
@@ -49,6 +51,7 @@ impl MemoryJournal {
                 closed: false,
             }),
             tail: watch::Sender::new(Position::START),
+            settled: watch::Sender::new(Position::START),
         }
     }
 
@@ -80,7 +83,21 @@ impl MemoryJournal {
     }
 }
 
+/// A put as a frame of the journal.
+fn whole(put: Put, first: Position) -> Frame {
+    let Put { lengths, data, arrival_ms, provenance, .. } = put;
+    let unfit = provenance.as_ref().is_some_and(|provenance| provenance.unfit.is_some());
+    let provenance =
+        provenance.map(|provenance| FrameProvenance::encoded(provenance.encode_to_vec().into()));
+    Frame { first, arrival_ms, lengths, data: Bytes::from(data), provenance, unfit }
+}
+
 impl State {
+    /// What every destination has settled; nothing while there is none.
+    fn settled(&self) -> u64 {
+        self.cursors.values().min().copied().unwrap_or(0)
+    }
+
     fn oldest(&self) -> u64 {
         self.frames.front().map_or(self.next, |frame| frame.first.sequence)
     }
@@ -90,7 +107,7 @@ impl State {
         while let Some(frame) = self.frames.front()
             && frame.end().sequence <= before
         {
-            self.used_bytes -= frame::footprint(frame.lengths.len(), frame.data.len()) as u64;
+            self.used_bytes -= frame::footprint_of(frame) as u64;
             self.frames.pop_front();
         }
     }
@@ -106,27 +123,32 @@ impl Journal for MemoryJournal {
             return Err(AppendError::Closed);
         }
         if put.lengths.is_empty() {
-            return Ok(Appended { first, records: 0, repeated: false });
+            return Ok(Appended { first, records: 0, repeated: false, places: None });
         }
         if let Some(Place { first, records }) = put.call.and_then(|call| state.calls.get(&call)) {
-            return Ok(Appended { first: Position::new(0, first), records, repeated: true });
+            return Ok(Appended {
+                first: Position::new(0, first),
+                records,
+                repeated: true,
+                places: None,
+            });
         }
-        let bytes = frame::footprint(put.lengths.len(), put.data.len()) as u64;
+        let call = put.call;
+        let frame = whole(put, first);
+        let bytes = frame::footprint_of(&frame) as u64;
         if state.used_bytes + bytes > state.max_bytes {
             let (used_bytes, max_bytes) = (state.used_bytes, state.max_bytes);
             return Err(AppendError::Full { used_bytes, max_bytes });
         }
-        let records = put.lengths.len() as u32;
-        if let Some(call) = put.call {
+        let records = frame.lengths.len() as u32;
+        if let Some(call) = call {
             state.calls.insert(call, Place { first: first.sequence, records });
         }
-        let Put { lengths, data, arrival_ms, .. } = put;
-        let frame = Frame { first, arrival_ms, lengths, data: Bytes::from(data) };
         state.next = frame.end().sequence;
         state.used_bytes += bytes;
         state.frames.push_back(frame);
         self.tail.send_replace(Position::new(0, state.next));
-        Ok(Appended { first, records, repeated: false })
+        Ok(Appended { first, records, repeated: false, places: None })
     }
 
     fn tail(&self) -> watch::Receiver<Position> {
@@ -151,7 +173,7 @@ impl Journal for MemoryJournal {
         let mut bytes = 0;
         for frame in state.frames.range(start..) {
             let Some(part) = frame::cut(frame.clone(), at, before) else { break };
-            bytes += frame::footprint(part.lengths.len(), part.data.len());
+            bytes += frame::footprint_of(&part);
             entries.push(Entry::Frame(part));
             if bytes >= max_bytes {
                 break;
@@ -175,6 +197,7 @@ impl Journal for MemoryJournal {
         };
         *at = before.max(*at);
         state.release();
+        self.settled.send_replace(Position::new(0, state.settled()));
         Ok(())
     }
 
@@ -188,7 +211,17 @@ impl Journal for MemoryJournal {
             return Err(JournalError::UnknownCursor(name.to_owned()));
         }
         state.release();
+        self.settled.send_replace(Position::new(0, state.settled()));
         Ok(())
+    }
+
+    /// Nothing outlives the process, so nothing is known of an earlier one.
+    async fn upstream(&self) -> Result<Upstream, JournalError> {
+        Ok(Upstream { positions: BTreeMap::new(), durable: false })
+    }
+
+    fn settled(&self) -> watch::Receiver<Position> {
+        self.settled.subscribe()
     }
 
     fn stats(&self) -> JournalStats {

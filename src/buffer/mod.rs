@@ -8,13 +8,15 @@
 //! ```
 //!
 //! `local` is the journal on disk: `frame` and `segment` are its format, `writer` appends, `reader`
-//! reads, `cursor` keeps positions, `open` and `recovery` start it. `memory` is the second
+//! reads, `cursor` keeps positions, `open` and `recovery` start it, `stands` keeps where its
+//! source stands upstream. `memory` is the second
 //! implementation.
 
 mod calls;
 mod crypto;
 mod cursor;
 mod frame;
+pub mod kafka;
 mod local;
 mod memory;
 mod open;
@@ -24,6 +26,7 @@ mod reader;
 mod recovery;
 mod segment;
 mod shared;
+mod stands;
 mod walk;
 mod writer;
 

@@ -10,6 +10,7 @@ use super::{
     new_id,
     recovery::{self, Action, Facts, Head, Scan},
     segment::{self, HeaderState, Segment, Table, Tuning},
+    stands,
     writer::Active,
 };
 use crate::env::Files;
@@ -277,5 +278,7 @@ impl Opening<'_> {
 }
 
 fn is_ours(name: &str) -> bool {
-    name == LOCK || name.ends_with(".seg.damaged") || name.trim_end_matches(".tmp") == cursor::FILE
+    name == LOCK
+        || name.ends_with(".seg.damaged")
+        || [cursor::FILE, stands::FILE].contains(&name.trim_end_matches(".tmp"))
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::kafka::KafkaOptions;
 use crate::{limits, units::ByteSize};
 
 /// The journal of a stream: how safely and how much it keeps.
@@ -15,11 +16,19 @@ pub struct Options {
     /// The most disk (with `durability: memory`, memory) that undelivered records may take. At
     /// the limit puts are refused with ServiceUnavailableException; nothing is deleted.
     pub max_size: ByteSize,
+    /// A Kafka topic as the journal, for more than one replica. The other settings mean nothing
+    /// then: the brokers keep the records, for as long as the topic's retention says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaOptions>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::Fsync, max_size: ByteSize(limits::JOURNAL_BYTES_DEFAULT) }
+        Self {
+            durability: Durability::Fsync,
+            max_size: ByteSize(limits::JOURNAL_BYTES_DEFAULT),
+            kafka: None,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub type Answer = oneshot::Sender<Result<Appended, AppendError>>;
 
 /// A put on its way to the writer.
 pub struct Request {
-    pub put: Put,
+    pub put: Arc<Put>,
     pub frame_bytes: usize,
     pub encrypted: bool,
     pub answer: Answer,
@@ -55,7 +55,12 @@ impl Queue {
     }
 
     /// Waits for room, then puts the request in line.
-    pub async fn push(&self, put: Put, encrypted: bool, answer: Answer) -> Result<(), AppendError> {
+    pub async fn push(
+        &self,
+        put: Arc<Put>,
+        encrypted: bool,
+        answer: Answer,
+    ) -> Result<(), AppendError> {
         let frame_bytes = frame::frame_bytes(&put, encrypted);
         let bytes = frame_bytes.min(self.most_bytes) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
@@ -138,7 +143,7 @@ mod tests {
     async fn push(queue: &Queue, bytes: usize) {
         let mut put = Put::default();
         put.push(&vec![0; bytes]);
-        queue.push(put, false, oneshot::channel().0).await.unwrap();
+        queue.push(Arc::new(put), false, oneshot::channel().0).await.unwrap();
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ struct Collected {
 impl Collected {
     fn frame(&mut self, frame: Frame) {
         if let Some(frame) = frame::cut(frame, self.from, self.before) {
-            let bytes = frame::footprint(frame.lengths.len(), frame.data.len());
+            let bytes = frame::footprint_of(&frame);
             self.full = bytes >= self.left_bytes;
             self.left_bytes = self.left_bytes.saturating_sub(bytes);
             self.entries.push(Entry::Frame(frame));

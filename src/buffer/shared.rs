@@ -21,6 +21,7 @@ use super::{
     options::Durability,
     queue::Queue,
     segment::{self, Cause, Segment, Table, Tuning},
+    stands::Stands,
 };
 use crate::{
     env::{Env, File},
@@ -52,6 +53,10 @@ pub struct Shared {
     pub sync_micros: AtomicU64,
     pub damaged: Mutex<Ranges>,
     pub cursors: Cursors,
+    /// What every cursor has durably passed.
+    pub settled: watch::Sender<Position>,
+    /// Where the source stands upstream; `None` until somebody asks: Direct PUT never does.
+    pub stands: Mutex<Option<Stands>>,
     pub places: Mutex<Places>,
     pub handles: Mutex<VecDeque<(u64, Arc<dyn File>)>>,
     /// True once the writer has ended.
@@ -127,9 +132,19 @@ impl Shared {
         let floor = self.tail.borrow().sequence;
         let state = State { id: self.identity.id, floor, cursors };
         state.save(&*self.env.files, &self.folder)?;
+        let settled = state.cursors.values().min().copied().unwrap_or(0);
         self.cursors.saved(state.cursors, version);
+        self.settled.send_replace(Position::new(0, settled));
         self.reclaim();
         Ok(())
+    }
+
+    /// Saves where the source stands, before the frames that say so may be given back.
+    pub fn save_stands(&self) -> io::Result<()> {
+        match &*self.stands.lock() {
+            Some(stands) => stands.save(&*self.env.files, &self.folder),
+            None => Ok(()),
+        }
     }
 
     /// Removes the segments that every cursor has durably passed.

@@ -195,7 +195,13 @@ impl Writer {
                 self.sync(&*active.file)?;
             }
             trim(&active);
+            self.active = Some(Active { reserved: active.offset, ..active });
         }
+        if let Err(error) = self.shared.save_stands() {
+            // Without it a segment that is given back would take positions with it.
+            return Err(self.refuse("write of the positions", &error));
+        }
+        self.active = None;
         self.active = Some(self.create(frame_bytes)?);
         // Everything before may be settled already.
         self.shared.reclaim();
@@ -355,8 +361,20 @@ impl Writer {
         self.active = Some(active);
         stored?;
         self.shared.table.lock().grow(self.next, offset);
+        self.note_stands(group);
         self.shared.tail.send_replace(Position::new(0, self.next));
         Ok(())
+    }
+
+    /// What the stored puts say of their source's place upstream.
+    fn note_stands(&self, group: &Group) {
+        let mut stands = self.shared.stands.lock();
+        let Some(stands) = &mut *stands else { return };
+        for Placed { request, first, .. } in &group.placed {
+            if let Some(provenance) = &request.put.provenance {
+                stands.apply(&provenance.steps, first + request.put.lengths.len() as u64);
+            }
+        }
     }
 
     fn write(&mut self, active: &mut Active, group: &Group) -> Result<(), AppendError> {
@@ -419,6 +437,10 @@ impl Writer {
             }
             trim(&active);
         }
+        // What it says can be found out again from the frames, as long as they are kept.
+        if let Err(error) = self.shared.save_stands() {
+            tracing::warn!(folder = %self.shared.folder.display(), %error, "positions are not saved");
+        }
     }
 }
 
@@ -431,7 +453,7 @@ fn trim(active: &Active) {
 
 fn appended(place: Place, repeated: bool) -> Appended {
     let Place { first, records } = place;
-    Appended { first: Position::new(0, first), records, repeated }
+    Appended { first: Position::new(0, first), records, repeated, places: None }
 }
 
 fn answer(waiting: Answer, result: Result<Appended, AppendError>) {

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod demo;
 mod flush;
+mod import;
 mod logging;
 mod output;
 mod reload;
@@ -15,6 +16,7 @@ mod run;
 mod samples;
 mod send;
 mod serve;
+mod shipped;
 mod trace;
 mod transform;
 mod validate;
@@ -56,8 +58,10 @@ enum Command {
     Check(check::Arguments),
     Send(send::Arguments),
     Trace(trace::Arguments),
+    Shipped(shipped::Arguments),
     Transform(transform::Arguments),
     Replay(Box<replay::Arguments>),
+    Import(import::Arguments),
     Reload(reload::Arguments),
     Flush(flush::Arguments),
     Completions(completions::Arguments),
@@ -74,8 +78,10 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::execute(arguments),
         Command::Send(arguments) => send::execute(arguments),
         Command::Trace(arguments) => trace::execute(arguments),
+        Command::Shipped(arguments) => shipped::execute(arguments),
         Command::Transform(arguments) => transform::execute(arguments),
         Command::Replay(arguments) => replay::execute(*arguments),
+        Command::Import(arguments) => import::execute(arguments),
         Command::Reload(arguments) => reload::execute(arguments),
         Command::Flush(arguments) => flush::execute(arguments),
         Command::Completions(arguments) => completions::execute(arguments),

@@ -3,6 +3,7 @@
 pub mod delimiter;
 mod destinations;
 pub mod firehose;
+pub mod import;
 mod lake;
 mod resolved;
 mod s3;
@@ -10,6 +11,7 @@ mod spec;
 mod transforms;
 mod yaml;
 
+pub use crate::net::server::TlsOptions;
 pub use destinations::{
     BackupBucket, BackupScope, DatadogDestination, HttpEndpointDestination, OnDenied,
     OpenSearchDestination, RetryOptions, SearchAuth, SplunkDestination,
@@ -20,8 +22,8 @@ pub use lake::{
 };
 pub use s3::{Backup, BackupMode, S3Destination};
 pub use spec::{
-    ApiOptions, AwsOptions, Config, Credential, DestinationSpec, JournalKey, ReplaySpec, RoleArn,
-    SourceSpec, StreamSpec, Target, Throughput, TlsOptions,
+    ApiOptions, AwsOptions, Config, Credential, DestinationSpec, JournalKey, MskCluster,
+    ReplaySpec, RoleArn, SourceSpec, StreamSpec, Target, Throughput,
 };
 pub use transforms::{
     DeaggregationSpec, DecompressionSpec, Delimiter, ExtractionSpec, SubRecordsError, TransformSpec,

@@ -16,7 +16,12 @@ use crate::{
         transforms::TransformSpec,
     },
     limits,
+    net::{
+        kafka::{KafkaTls, Sasl},
+        server::TlsOptions,
+    },
     sinks::s3::CredentialSource,
+    sources::{file, http, kafka, kinesis},
     units::{ByteSize, Secret, Span},
 };
 
@@ -138,16 +143,6 @@ pub struct Credential {
     pub expires: Option<String>,
 }
 
-/// Certificate and key of the listener, PEM; read again when the files change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TlsOptions {
-    /// File with the certificate, followed by its intermediates.
-    pub certificate: PathBuf,
-    /// The private key, as `{file: path}` or the PEM text itself.
-    pub key: Secret,
-}
-
 /// Defaults of outgoing AWS clients, each overridable per destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -167,6 +162,29 @@ pub struct AwsOptions {
     pub glue_endpoint: Option<String>,
     /// URL of STS for assuming roles.
     pub sts_endpoint: Option<String>,
+    /// URL of a server that speaks Kinesis' API, for all sources that name none.
+    pub kinesis_endpoint: Option<String>,
+    /// URL of a server that speaks DynamoDB's API, for all leases that name none.
+    pub dynamodb_endpoint: Option<String>,
+    /// URL of a server that speaks the API of MSK.
+    pub msk_endpoint: Option<String>,
+    /// Clusters that stand for MSK clusters, by the ARN that streams name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub msk_clusters: BTreeMap<String, MskCluster>,
+}
+
+/// A Kafka cluster that stands for one of MSK.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MskCluster {
+    /// Brokers to begin with, as `host:port`.
+    pub brokers: Vec<String>,
+    /// TLS to the brokers; plain text if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<KafkaTls>,
+    /// Who we are; nobody in particular if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sasl: Option<Sasl>,
 }
 
 /// Whether roles are assumed.
@@ -222,12 +240,20 @@ impl StreamSpec {
 }
 
 /// Where records come from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceSpec {
     /// PutRecord and PutRecordBatch.
     #[default]
     DirectPut,
+    /// A Kinesis data stream.
+    Kinesis(Box<kinesis::Options>),
+    /// Topics of a Kafka cluster, or of Amazon MSK.
+    Kafka(Box<kafka::Options>),
+    /// Files that are followed.
+    File(Box<file::Options>),
+    /// Records that are posted to us.
+    Http(Box<http::Options>),
 }
 
 /// Limits of a stream. What is over is answered with ServiceUnavailableException.

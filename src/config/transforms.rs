@@ -8,9 +8,10 @@ use super::delimiter;
 use crate::{
     limits,
     transform::{
+        agent::{csv_to_json, log_to_json, single_line},
         cloudwatch,
         deaggregation::{self, DelimiterError, SubRecordType, SubRecords},
-        decompression, lambda,
+        decompression, lambda, schema_registry,
     },
 };
 
@@ -32,6 +33,14 @@ pub enum TransformSpec {
     Filter(String),
     /// Makes records out of what a jq filter gives (beyond Firehose).
     Map(String),
+    /// Decodes records that were written with a schema of a registry (Confluent's, AWS Glue's).
+    DecodeSchemaRegistry(schema_registry::Options),
+    /// Makes one line of a record of several (SINGLELINE of the Kinesis Agent).
+    SingleLine(single_line::Options),
+    /// Makes a JSON object of a line of columns (CSVTOJSON of the Kinesis Agent).
+    CsvToJson(csv_to_json::Options),
+    /// Makes a JSON object of a line of a log (LOGTOJSON of the Kinesis Agent).
+    LogToJson(log_to_json::Options),
     /// Puts a delimiter behind every record when an object is put together.
     AppendDelimiter(Delimiter),
 }
@@ -47,6 +56,10 @@ impl TransformSpec {
             Self::MetadataExtraction(_) => "metadata_extraction",
             Self::Filter(_) => "filter",
             Self::Map(_) => "map",
+            Self::DecodeSchemaRegistry(_) => "decode_schema_registry",
+            Self::SingleLine(_) => "single_line",
+            Self::CsvToJson(_) => "csv_to_json",
+            Self::LogToJson(_) => "log_to_json",
             Self::AppendDelimiter(_) => "append_delimiter",
         }
     }
@@ -248,6 +261,9 @@ mod tests {
             json!({"metadata_extraction": "{a}"}),
             json!({"filter": ".a"}),
             json!({"map": ".a"}),
+            json!({"single_line": {}}),
+            json!({"csv_to_json": {"custom_field_names": ["a"]}}),
+            json!({"log_to_json": {"log_format": "syslog"}}),
             json!({"append_delimiter": ","}),
         ] {
             let spec: TransformSpec = serde_json::from_value(value.clone()).unwrap();

@@ -11,7 +11,7 @@ use super::{
     requests::Owner,
 };
 use crate::{
-    delivery::{Budget, Destination, Part, Reporter, Status},
+    delivery::{Budget, Destination, Part, Reporter, Status, Tally},
     encode::Records,
     env::{CpuPool, Env},
     seams::Journal,
@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub folder: PathBuf,
     pub metrics: DestinationMetrics,
     pub status: Status,
+    /// The place among several deliveries of one destination.
+    pub tally: Option<Tally>,
     pub env: Env,
     pub budget: Arc<Budget>,
     pub pool: CpuPool,
@@ -86,6 +88,7 @@ pub async fn assemble(outlet: &Outlet, around: Surroundings) -> Result<Destinati
         metrics,
         uncounted_records: around.uncounted_records,
         status,
+        tally: around.tally,
         budget: around.budget,
         pool,
     })

@@ -1,18 +1,25 @@
 //! Names to constructors: the one place that knows which journal, sink and transform there is.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     DaemonError, Shared,
+    identity::Identity,
     processing::Processing,
     requests::{Owner, Requests},
 };
 use crate::{
     batch::{Buffering, Framing},
-    buffer::{Durability, KeyError, Keyring, LocalJournal, MemoryJournal},
+    buffer::{
+        Durability, KeyError, Keyring, LocalJournal, MemoryJournal,
+        kafka::{Front, KafkaOptions},
+    },
     config::{
         self, AwsOptions, Backup, BackupBucket, BackupMode, BackupScope, Config, DestinationSpec,
         JournalKey, ReplaySpec, RoleArn, S3Destination, StreamSpec, Target, Throughput,
@@ -22,7 +29,10 @@ use crate::{
     encode::Compression,
     env::{CpuPool, Env},
     limits,
-    net::glue::CachedTable,
+    net::{
+        glue::CachedTable,
+        kafka::{self, Link, TokenFeed},
+    },
     partition::{KeyNaming, KeyOptions},
     retry::Policy,
     seams::{Journal, Sink},
@@ -39,6 +49,8 @@ use crate::{
 pub enum AnyJournal {
     Local(Arc<LocalJournal>),
     Memory(Arc<MemoryJournal>),
+    /// Records come in here; each destination reads the topic by itself.
+    Kafka(Arc<Front>),
 }
 
 impl AnyJournal {
@@ -46,6 +58,7 @@ impl AnyJournal {
         match self {
             Self::Local(journal) => journal.clone(),
             Self::Memory(journal) => journal.clone(),
+            Self::Kafka(front) => front.clone(),
         }
     }
 
@@ -53,7 +66,13 @@ impl AnyJournal {
         match self {
             Self::Local(journal) => journal.id(),
             Self::Memory(journal) => journal.id(),
+            Self::Kafka(front) => front.id(),
         }
+    }
+
+    /// Whether other replicas read it, too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Kafka(_))
     }
 
     /// The first bytes of the journal's id: they stand in every record id.
@@ -65,15 +84,15 @@ impl AnyJournal {
     pub fn is_encrypted(&self) -> bool {
         match self {
             Self::Local(journal) => journal.is_encrypted(),
-            Self::Memory(_) => false,
+            Self::Memory(_) | Self::Kafka(_) => false,
         }
     }
 
     pub fn set_encrypted(&self, encrypted: bool) -> Result<(), KeyError> {
         match self {
             Self::Local(journal) => journal.set_encrypted(encrypted),
-            // Memory is not at rest.
-            Self::Memory(_) => Ok(()),
+            // Memory is not at rest, and a topic is encrypted by its brokers.
+            Self::Memory(_) | Self::Kafka(_) => Ok(()),
         }
     }
 
@@ -81,6 +100,7 @@ impl AnyJournal {
         match self {
             Self::Local(journal) => journal.set_max_bytes(max_bytes),
             Self::Memory(journal) => journal.set_max_bytes(max_bytes),
+            Self::Kafka(_) => {}
         }
     }
 }
@@ -102,8 +122,16 @@ pub async fn journal(
     folder: &Path,
     spec: &StreamSpec,
     stream: &str,
+    stop: &CancellationToken,
 ) -> Result<AnyJournal, DaemonError> {
     let (folder, options) = (folder.join("journal"), spec.journal.clone());
+    if let Some(kafka) = &options.kafka {
+        let failed = |reason: String| DaemonError::Stream { stream: stream.to_owned(), reason };
+        let link = kafka_link(kafka, shared, true, stop.clone()).map_err(&failed)?;
+        let front = Front::open(kafka, link).await;
+        let front = front.map_err(|error| failed(format!("its journal in Kafka: {error}")))?;
+        return Ok(AnyJournal::Kafka(Arc::new(front)));
+    }
     let (env, keys, encrypted) = (shared.env.clone(), shared.keys.clone(), spec.encrypted);
     let in_memory = options.durability == Durability::Memory;
     if in_memory && !folder.exists() {
@@ -128,6 +156,22 @@ pub async fn journal(
         return Ok(AnyJournal::Memory(Arc::new(MemoryJournal::new(&spec.journal))));
     }
     Ok(AnyJournal::Local(Arc::new(journal.map_err(failed)?)))
+}
+
+/// How the brokers of a journal are spoken to. Tokens are fetched until `stop`.
+pub fn kafka_link(
+    options: &KafkaOptions,
+    shared: &Shared,
+    from_file: bool,
+    stop: CancellationToken,
+) -> Result<Link, String> {
+    let security = options.security();
+    let aws = shared.aws.load();
+    let access = Identity { aws: &aws, from_file }.access(None, None);
+    let feed = kafka::tokens(&security, &access)?
+        .map(|tokens| TokenFeed::start(tokens, shared.env.clock.clone(), stop));
+    let config = kafka::client_config(&options.brokers, &security, &BTreeMap::new(), &[])?;
+    Ok(Link { config, tokens: feed })
 }
 
 pub fn throttle_limits(throughput: Option<Throughput>) -> Limits {

@@ -171,7 +171,7 @@ impl Direct {
                     lengths: Vec::with_capacity(together.len()),
                     data: Vec::with_capacity(bytes),
                     arrival_ms: records[together[0]].arrival_ms,
-                    call: None,
+                    ..Put::default()
                 };
                 together.iter().for_each(|&at| put.push(records[at].data));
                 let first = lane.put(put, records[together[0]].attempts).await?;
@@ -274,6 +274,7 @@ impl Lane {
         let options = buffer::Options {
             durability: Durability::Memory,
             max_size: ByteSize(limits::REPLAY_JOURNAL_BYTES),
+            kafka: None,
         };
         let journal = Arc::new(MemoryJournal::new(&options));
         let metrics = Metrics::new().destination(outlet.kind, place.stream, &outlet.name);
@@ -289,6 +290,7 @@ impl Lane {
             folder: folder.to_owned(),
             metrics,
             status: status.clone(),
+            tally: None,
             env: Env::real(),
             budget: Budget::new(limits::REPLAY_JOURNAL_BYTES),
             pool: CpuPool::default(),

@@ -6,11 +6,16 @@ mod build;
 mod control;
 mod direct;
 mod health;
+mod identity;
+mod inlet;
+mod lanes;
 pub mod preview;
 mod processing;
 mod rate;
 mod replays;
 mod requests;
+mod shipped;
+mod sources;
 mod store;
 mod stream;
 mod trace;
@@ -31,6 +36,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 pub use direct::{Direct, DirectError, DirectRecord, UnderWay};
+pub use shipped::{ShippedError, ShippedFile};
 pub use stream::Stream;
 pub use trace::{Trace, TraceError};
 pub use trial::check;
@@ -44,6 +50,7 @@ use crate::{
     },
     delivery::Budget,
     env::{CpuPool, Env},
+    sources::http::Listeners,
     telemetry::SharedMetrics,
 };
 
@@ -81,6 +88,8 @@ pub struct Shared {
     pub region: String,
     pub account_id: String,
     pub shutdown_timeout: Duration,
+    /// The addresses that HTTP sources share.
+    listeners: Arc<Listeners>,
     aws: ArcSwap<AwsOptions>,
 }
 
@@ -134,6 +143,7 @@ impl Daemon {
             region: config.api.region.clone(),
             account_id: config.api.account_id.clone(),
             shutdown_timeout: config.shutdown_timeout.0,
+            listeners: Arc::default(),
             aws: ArcSwap::from_pointee(config.aws.clone()),
             env,
             metrics,

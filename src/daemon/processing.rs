@@ -20,12 +20,14 @@ use crate::{
     sinks::s3,
     transform::{
         Chain,
+        agent::{CsvToJson, LogToJson, SingleLine},
         cloudwatch::CloudWatchLogs,
         deaggregation::Deaggregation,
         decompression::Decompression,
         event_time::{self, EventTime},
         jq,
         lambda::{self, Lambda},
+        schema_registry::SchemaRegistry,
     },
     units::Span,
 };
@@ -109,6 +111,14 @@ impl Processing {
                 role_arn: role(options.role_arn.clone()),
                 ..options.clone()
             }),
+            TransformSpec::DecodeSchemaRegistry(options) => {
+                let mut options = options.clone();
+                if let Some(glue) = &mut options.glue {
+                    glue.endpoint = glue.endpoint.take().or_else(|| aws.glue_endpoint.clone());
+                    glue.role_arn = role(glue.role_arn.take());
+                }
+                TransformSpec::DecodeSchemaRegistry(options)
+            }
             other => other.clone(),
         });
         Self {
@@ -175,6 +185,16 @@ impl Processing {
             }
             TransformSpec::Filter(filter) => Arc::new(jq::Filter::new(filter).map_err(text)?),
             TransformSpec::Map(filter) => Arc::new(jq::Map::new(filter).map_err(text)?),
+            TransformSpec::DecodeSchemaRegistry(options) => {
+                let registry = SchemaRegistry::new(options, self.access.clone()).map_err(text)?;
+                Arc::new(match observer {
+                    Some(observer) => registry.observed(observer.clone()),
+                    None => registry,
+                })
+            }
+            TransformSpec::SingleLine(options) => Arc::new(SingleLine::new(*options)),
+            TransformSpec::CsvToJson(options) => Arc::new(CsvToJson::new(options).map_err(text)?),
+            TransformSpec::LogToJson(options) => Arc::new(LogToJson::new(options).map_err(text)?),
             // How a batch puts its records together.
             TransformSpec::AppendDelimiter(_) => return Ok(None),
         }))

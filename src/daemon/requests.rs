@@ -2,19 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::identity::Identity;
 use crate::{
     batch::Buffering,
     config::{
         AwsOptions, DatadogDestination, HttpEndpointDestination, OnDenied, OpenSearchDestination,
-        RoleArn, SearchAuth, SplunkDestination, Target,
+        SearchAuth, SplunkDestination, Target,
     },
     env::CpuPool,
     limits,
-    net::{
-        aws::{Access, Role, StaticKeys},
-        http::parse_url,
-        keys::{KeySource, SecretsManager},
-    },
+    net::{http::parse_url, keys::KeySource},
     partition::IndexNaming,
     retry::Policy,
     seams::Sink,
@@ -133,58 +130,6 @@ impl Requests {
             Options::Splunk(_) => "Splunk.ConnectionTimeout",
             Options::OpenSearch(_) => "OS.RequestTimeout",
             Options::Datadog(_) => "Datadog.RequestTimeout",
-        }
-    }
-}
-
-/// As whom others are asked, as far as a destination does not say so itself.
-struct Identity<'a> {
-    aws: &'a AwsOptions,
-    from_file: bool,
-}
-
-impl Identity<'_> {
-    /// Whether roles that a destination names are assumed.
-    fn assumes(&self) -> bool {
-        match self.aws.role_arn {
-            RoleArn::Assume => true,
-            RoleArn::Ignore => false,
-            RoleArn::Auto => self.from_file || self.aws.endpoint.is_none(),
-        }
-    }
-
-    fn access(&self, region: Option<&str>, role_arn: Option<&str>) -> Access {
-        let environment =
-            || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|n| std::env::var(n).ok());
-        let region = region.map(str::to_owned).or_else(|| self.aws.region.clone());
-        Access {
-            region: region.or_else(environment).unwrap_or_else(|| "us-east-1".into()),
-            keys: self.aws.credentials.as_ref().map(|keys| StaticKeys {
-                access_key_id: keys.access_key_id.clone(),
-                secret_access_key: keys.secret_access_key.clone(),
-                session_token: keys.session_token.clone(),
-            }),
-            role: role_arn
-                .filter(|_| self.assumes())
-                .map(|arn| Role { arn: arn.to_owned(), external_id: None }),
-            sts_endpoint: self.aws.sts_endpoint.clone(),
-        }
-    }
-
-    fn key(
-        &self,
-        given: &Option<Secret>,
-        managed: &Option<SecretsManager>,
-        role_arn: Option<&str>,
-    ) -> Option<KeySource> {
-        match managed {
-            Some(managed) => {
-                let access = self.access(None, role_arn);
-                let mut managed = managed.clone();
-                managed.role_arn = managed.role_arn.filter(|_| self.assumes());
-                Some(KeySource::Managed(managed, access))
-            }
-            None => given.clone().map(KeySource::Given),
         }
     }
 }

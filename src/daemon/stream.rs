@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -21,19 +20,22 @@ use super::{
     DaemonError, Shared,
     assembly::{Surroundings, assemble},
     build::{self, AnyJournal, Outlet},
+    inlet::JournalInlet,
+    lanes::Lanes,
     processing::StreamContext,
     rate::Rate,
     replays::Replays,
+    sources::{self, Made},
 };
 use crate::{
+    buffer::kafka::KafkaLane,
     config::{
         StreamSpec,
         firehose::{Hose, Origin},
     },
-    delivery::{self, Destination, Signals, Status},
-    record::Put,
-    seams::{AppendError, Appended, Inlet, Journal, Source},
-    sources::{DirectPut, Throttle},
+    delivery::{self, Destination, Signals, Status, Sum},
+    seams::Journal,
+    sources::{DirectPut, Throttle, file::FileSource},
     telemetry::{DestinationMetrics, StreamMetrics},
 };
 
@@ -48,12 +50,18 @@ pub struct Stream {
     settings: Mutex<Settings>,
     pub source: Arc<DirectPut>,
     source_stop: CancellationToken,
+    /// The source, where it follows files.
+    file: Mutex<Option<Arc<FileSource>>>,
+    /// Ends what serves the stream beside its source and its destinations.
+    ended: CancellationToken,
     source_task: Mutex<Option<JoinHandle<()>>>,
     any_journal: AnyJournal,
     pub journal: Arc<dyn Journal>,
     pub tag: [u8; 4],
     /// Records of the journal that the counter of accepted records does not know.
     uncounted_records: i64,
+    /// This replica's name, where others read the same journal.
+    replica: Option<String>,
     /// The version part of object keys.
     version_id: Arc<AtomicU64>,
     outlets: tokio::sync::Mutex<BTreeMap<String, Running>>,
@@ -86,16 +94,6 @@ struct Running {
     _replays: Option<AbortOnDropHandle<()>>,
 }
 
-/// The journal as a source sees it.
-struct JournalInlet(Arc<dyn Journal>);
-
-#[async_trait]
-impl Inlet for JournalInlet {
-    async fn put(&self, put: Put) -> Result<Appended, AppendError> {
-        self.0.append(put).await
-    }
-}
-
 impl Stream {
     /// Opens the journal, registers every cursor, starts the tasks, and only then the source.
     pub async fn start(
@@ -104,24 +102,28 @@ impl Stream {
         hose: Hose,
     ) -> Result<Arc<Self>, DaemonError> {
         let name = hose.name.clone();
+        let ended = CancellationToken::new();
         let any_journal =
-            build::journal(&shared, &shared.store.folder(&name), &spec, &name).await?;
+            build::journal(&shared, &shared.store.folder(&name), &spec, &name, &ended).await?;
         let journal = any_journal.as_journal();
         let metrics = shared.metrics.stream(&name);
         let throttle =
             Throttle::new(build::throttle_limits(spec.throughput), shared.env.clock.monotonic());
         let source = Arc::new(DirectPut::new(throttle, metrics.clone(), shared.env.clone()));
         let stream = Arc::new(Self {
-            name,
             tag: any_journal.tag(),
             // Nothing comes in yet: the two stand still.
             uncounted_records: journal.tail().borrow().sequence as i64
                 - metrics.incoming_records.get() as i64,
+            replica: any_journal.is_shared().then(|| replica_id(&shared, &name)).transpose()?,
+            name,
             version_id: Arc::new(AtomicU64::new(spec.version_id)),
             any_journal,
             journal,
             source,
             source_stop: CancellationToken::new(),
+            file: Mutex::default(),
+            ended,
             source_task: Mutex::default(),
             outlets: tokio::sync::Mutex::default(),
             known: Mutex::default(),
@@ -131,15 +133,41 @@ impl Stream {
             shared,
         });
         stream.match_outlets().await?;
-        let (source, inlet, stop) = (
-            stream.source.clone(),
-            Arc::new(JournalInlet(stream.journal.clone())),
-            stream.source_stop.clone(),
-        );
-        let task = tokio::spawn(async move { source.run(inlet, stop).await });
-        *stream.source_task.lock() = Some(task);
+        stream.start_source()?;
         tracing::info!(stream = stream.name, "stream is open");
         Ok(stream)
+    }
+
+    fn start_source(&self) -> Result<(), DaemonError> {
+        let (spec, from_file) = {
+            let settings = self.settings.lock();
+            (settings.spec.source.clone(), settings.hose.origin == Origin::File)
+        };
+        let made = sources::make(&spec, &self.name, self.source.clone(), &self.shared, from_file);
+        let Made { source, file } = made.map_err(|reason| self.failed(reason))?;
+        *self.file.lock() = file;
+        // Direct PUT counts what it takes in, and so does what puts through it.
+        let counted = sources::pulls(&spec).then(|| self.metrics.clone());
+        let inlet = Arc::new(JournalInlet { journal: self.journal.clone(), counted });
+        let stop = self.source_stop.clone();
+        let task = tokio::spawn(async move { source.run(inlet, stop).await });
+        *self.source_task.lock() = Some(task);
+        Ok(())
+    }
+
+    /// Whether records may be put to it, by the API or by others through it.
+    pub fn takes_puts(&self) -> bool {
+        !sources::pulls(&self.settings.lock().spec.source)
+    }
+
+    /// What feeds it, as the configuration says.
+    pub fn source_kind(&self) -> &'static str {
+        sources::kind(&self.settings.lock().spec.source)
+    }
+
+    /// The source, if it follows files.
+    pub(super) fn file_source(&self) -> Option<Arc<FileSource>> {
+        self.file.lock().clone()
     }
 
     pub fn hose(&self) -> Hose {
@@ -171,6 +199,17 @@ impl Stream {
         self.shared.store.folder(&self.name).join("destinations").join(outlet)
     }
 
+    /// Whether other replicas read its journal, too.
+    pub fn is_shared(&self) -> bool {
+        self.any_journal.is_shared()
+    }
+
+    /// Where a way out keeps the history of a lane of the journal.
+    pub fn history_folder(&self, outlet: &str, lane: crate::record::Lane) -> std::path::PathBuf {
+        let folder = self.outlet_folder(outlet);
+        if self.is_shared() { folder.join(format!("lane-{lane}")) } else { folder }
+    }
+
     /// Brings the gauges of age up to date.
     pub fn render_freshness(&self, now_ms: i64) {
         for known in self.known.lock().values() {
@@ -199,6 +238,7 @@ impl Stream {
     pub fn needs_restart(&self, spec: &StreamSpec) -> bool {
         let settings = self.settings.lock();
         settings.spec.journal.durability != spec.journal.durability
+            || settings.spec.journal.kafka != spec.journal.kafka
             || settings.spec.source != spec.source
     }
 
@@ -351,6 +391,9 @@ impl Stream {
             known.metrics = metrics.clone();
             known.status.clone()
         };
+        if let AnyJournal::Kafka(_) = &self.any_journal {
+            return self.start_lanes(outlet, metrics, status);
+        }
         let region = self.shared.region.clone();
         let surroundings = Surroundings {
             stream: StreamContext { arn: self.hose().arn(), region },
@@ -362,6 +405,7 @@ impl Stream {
             folder: self.outlet_folder(&outlet.name),
             metrics,
             status,
+            tally: None,
             env: self.shared.env.clone(),
             budget: self.shared.budget.clone(),
             pool: self.shared.pool.clone(),
@@ -380,6 +424,60 @@ impl Stream {
         let replays = self.replays(&outlet, &destination);
         let task = tokio::spawn(keep_running(destination, signals));
         Ok(Running { outlet, stop, drain, patience_ms, flush, task, _replays: replays })
+    }
+
+    /// An outlet of a journal that is a topic.
+    fn start_lanes(
+        &self,
+        outlet: Outlet,
+        metrics: DestinationMetrics,
+        status: Status,
+    ) -> Result<Running, DaemonError> {
+        let spec = self.settings.lock().spec.journal.kafka.clone();
+        let options = spec.ok_or_else(|| self.failed("its journal has no topic".into()))?;
+        let ended = self.ended.child_token();
+        let tokens = ended.clone().drop_guard();
+        let link = build::kafka_link(&options, &self.shared, true, ended);
+        let link = link.map_err(|reason| self.failed(reason))?;
+        let sum = Sum::new(status.clone(), metrics.clone());
+        let (arn, name, version_id) =
+            (self.hose().arn(), self.name.clone(), self.version_id.clone());
+        let (shared, folder) = (self.shared.clone(), self.outlet_folder(&outlet.name));
+        let around = move |lane: Arc<KafkaLane>| Surroundings {
+            stream: StreamContext { arn: arn.clone(), region: shared.region.clone() },
+            name: name.clone(),
+            version_id: version_id.clone(),
+            journal_id: lane.id(),
+            uncounted_records: 0,
+            folder: folder.join(format!("lane-{}", lane.partition)),
+            metrics: metrics.clone(),
+            status: status.clone(),
+            tally: Some(sum.part(lane.partition)),
+            journal: lane,
+            env: shared.env.clone(),
+            budget: shared.budget.clone(),
+            pool: shared.pool.clone(),
+        };
+        let replica = self.replica.clone().unwrap_or_default();
+        let lanes = Lanes {
+            options,
+            link,
+            replica,
+            outlet: outlet.clone(),
+            around: Arc::new(around),
+            _tokens: tokens,
+        };
+        let (flush, requests) = mpsc::channel(16);
+        let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
+        let patience_ms = Arc::new(AtomicU64::new(0));
+        let signals = Signals {
+            stop: stop.clone(),
+            patience_ms: patience_ms.clone(),
+            drain: drain.clone(),
+            flush: requests,
+        };
+        let task = tokio::spawn(lanes.run(self.name.clone(), signals));
+        Ok(Running { outlet, stop, drain, patience_ms, flush, task, _replays: None })
     }
 
     /// The task that replays what failed, where the settings want one.
@@ -402,9 +500,36 @@ impl Stream {
     }
 }
 
+/// The name of this replica, kept in the data directory: it tells its own plans from others'.
+fn replica_id(shared: &Shared, stream: &str) -> Result<String, DaemonError> {
+    let folder = shared.store.folder(stream);
+    let path = folder.join("replica");
+    let files = &shared.env.files;
+    let failed = |error: std::io::Error| DaemonError::Stream {
+        stream: stream.to_owned(),
+        reason: format!("{}: {error}", path.display()),
+    };
+    match files.read(&path) {
+        Ok(id) => Ok(String::from_utf8_lossy(&id).into_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let id = uuid::Uuid::new_v4().to_string();
+            files.create_dir_all(&folder).map_err(failed)?;
+            files.replace(&path, id.as_bytes()).map_err(failed)?;
+            Ok(id)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
 /// Ends tasks side by side.
 async fn leave_all(outlets: impl IntoIterator<Item = Running>, patience: Duration) {
     futures::future::join_all(outlets.into_iter().map(|running| running.leave(patience))).await;
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
 }
 
 impl Running {
@@ -429,7 +554,7 @@ impl Drop for Running {
 
 /// Runs a destination until it is told to leave. Trouble of its own, a panic among it, ends a
 /// run, never the task: the next run goes on from the journal.
-async fn keep_running(destination: Arc<Destination>, signals: Signals) {
+pub(super) async fn keep_running(destination: Arc<Destination>, signals: Signals) {
     let signals = Arc::new(tokio::sync::Mutex::new(signals));
     let (stop, drain) = {
         let signals = signals.lock().await;

@@ -59,7 +59,7 @@ impl Daemon {
         let id = RecordId::parse(text).ok_or_else(|| TraceError::Malformed(text.to_owned()))?;
         let stream = self.streams().values().find(|stream| stream.tag == id.journal).cloned();
         let stream = stream.ok_or_else(|| TraceError::UnknownStream(text.to_owned()))?;
-        if id.position >= *stream.journal.tail().borrow() {
+        if !stream.is_shared() && id.position >= *stream.journal.tail().borrow() {
             return Err(TraceError::NotYet(text.to_owned()));
         }
         let mut destinations = Vec::new();
@@ -77,7 +77,7 @@ impl Daemon {
 }
 
 async fn place(stream: &Stream, outlet: &str, position: Position, committed: u64) -> Place {
-    let path = stream.outlet_folder(outlet).join("history");
+    let path = stream.history_folder(outlet, position.lane).join("history");
     let sequence = position.sequence;
     let found = tokio::task::spawn_blocking(move || history::find(&path, sequence)).await;
     let newest = match found {

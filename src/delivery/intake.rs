@@ -133,7 +133,9 @@ impl Run {
             Entry::Frame(frame) => {
                 let now = self.age_of(&frame, first);
                 self.ledger.open(first, end, frame.arrival_ms)?;
-                if self.destination.is_plain() && self.claimed.is_disjoint(first, end) {
+                if frame.unfit {
+                    self.take_unfit(&frame)?;
+                } else if self.destination.is_plain() && self.claimed.is_disjoint(first, end) {
                     let mut closed = Vec::new();
                     let route = self.destination.naming.plain_route(frame.arrival_ms);
                     self.batcher.add_frame(&route, &frame, now, &mut closed);
@@ -148,6 +150,26 @@ impl Run {
             // Frames come in order: nothing below is asked for again.
             self.settled_early.remove_below(end);
             self.settle(&early)?;
+        }
+        Ok(())
+    }
+
+    /// Records that cannot be delivered as they came: to the error output with their source's
+    /// reason.
+    fn take_unfit(&mut self, frame: &Frame) -> Result<(), DeliveryError> {
+        // What is gathered came before, and takes its turn before.
+        self.transform_gathered();
+        let unfit = frame.provenance.as_ref().and_then(|of| of.get().unfit.clone());
+        let unfit = unfit.unwrap_or_default();
+        for record in frame.to_records() {
+            let sequence = record.position.sequence;
+            if self.claimed.contains(sequence) {
+                continue;
+            }
+            let failure = Failure::new(output_type::PROCESSING_FAILED, &unfit.code, &unfit.message);
+            let now = self.age_of(frame, sequence);
+            let fate = Fate::Fail { failure, raw: record.data };
+            self.enter(fate, Origin::Whole(sequence), frame.arrival_ms, now)?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ mod ship;
 mod shipments;
 mod spill;
 mod status;
+mod tally;
 
 use std::{
     path::PathBuf,
@@ -31,6 +32,7 @@ pub use naming::{CurrentIndex, Naming};
 pub use run::{DeliveryError, Signals, run};
 pub use shipments::{Except, JournalState, Planned, Reason, Shipments};
 pub use status::{Part, Progress, State, Status, roughly, sentence};
+pub use tally::{Sum, Tally};
 
 use crate::{
     backup::{self, Extra, FailedRecord},
@@ -39,6 +41,7 @@ use crate::{
     env::{CpuPool, Env},
     fault::{Cause, Fault, output_type},
     limits,
+    net::sigv4::sha256,
     record::Route,
     retry::{Breaker, Policy},
     seams::{Journal, Observer},
@@ -88,6 +91,8 @@ pub struct Destination {
     /// from before the start, less what was counted for an earlier journal.
     pub uncounted_records: i64,
     pub status: Status,
+    /// Adds this delivery to others of the same destination, where it is one of several.
+    pub tally: Option<Tally>,
     pub budget: Arc<Budget>,
     pub pool: CpuPool,
 }
@@ -154,6 +159,28 @@ impl Destination {
         self.transforms.is_empty() && !self.is_partitioned() && as_they_are
     }
 
+    /// What makes a shipment's name unlike any other. Of a journal that another replica may read
+    /// next it follows from the journal and the records in the shipment: delivered once more it
+    /// overwrites itself, and nothing else.
+    fn uuid_of(&self, plan: &Planned) -> uuid::Uuid {
+        if self.journal.shared_plans().is_none() {
+            return uuid::Uuid::new_v4();
+        }
+        let what = serde_json::json!([
+            hex::encode(self.journal_id),
+            self.name,
+            plan.route,
+            plan.positions,
+            plan.parts,
+            plan.transforms,
+            plan.records,
+        ]);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&sha256(what.to_string().as_bytes())[..16]);
+        // Version 8: a name of our own making (RFC 9562).
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+
     /// The way of a route.
     fn way(&self, route: &Route) -> &Way {
         match (route, &self.backup) {
@@ -179,6 +206,10 @@ impl Destination {
     /// The backlog that makes the counters add up from here on: what was settled before counts as
     /// it was counted, and what came in before this destination was added is not its backlog.
     fn set_backlog_at_start(&self, settled: u64) {
+        if self.tally.is_some() {
+            // What comes in at one replica goes out at another: there is no such balance.
+            return;
+        }
         let metrics = &self.metrics;
         let ended = [
             &metrics.records,

@@ -40,7 +40,8 @@ pub(super) struct Recovered {
 pub(super) fn recover(d: &Destination, journal: JournalState) -> io::Result<Recovered> {
     let (folder, env) = (&d.folder, &d.env);
     env.files.create_dir_all(folder)?;
-    let mut shipments = Shipments::open(&folder.join("ledger"), env, journal)?;
+    let mut shipments =
+        Shipments::open(&folder.join("ledger"), env, journal, d.journal.shared_plans())?;
     release_other_kinds(&mut shipments, d)?;
     let history = History::open(&folder.join("history"))?;
     let needed: BTreeSet<String> = shipments

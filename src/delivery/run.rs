@@ -31,6 +31,7 @@ use super::{
     shipments::{JournalState, Reason},
     spill::Spill,
     status::State,
+    tally::Report,
 };
 use crate::{
     batch::{Batch, Batcher, CloseReason, SizeOf},
@@ -98,7 +99,11 @@ impl Run {
         tail: &mut watch::Receiver<Position>,
     ) -> Result<(), DeliveryError> {
         let run = self;
-        run.rebuild().await?;
+        tokio::select! {
+            biased;
+            () = signals.stop.cancelled() => return Ok(()),
+            rebuilt = run.rebuild() => rebuilt?,
+        }
         let mut draining = false;
         loop {
             run.transform_due(draining || !run.flushes.is_empty());
@@ -463,13 +468,23 @@ impl Run {
             self.ledger.committed() + self.ledger.settled_ahead() + self.settled_early.count();
         let backlog = tail.saturating_sub(settled);
         let oldest = self.ledger.oldest_arrival_ms();
-        d.metrics.backlog_records.set(backlog as i64);
-        d.metrics.open_batches.set(self.batcher.open_batches() as i64);
-        d.metrics.open_bytes.set(self.memory_bytes() as i64);
         if self.batcher.open_partitions() < d.partitions_max as usize {
             d.metrics.partition_count_exceeded.set(0);
         }
-        d.status.set_progress(backlog, oldest, self.ledger.committed());
+        let report = Report {
+            backlog,
+            oldest_arrival_ms: oldest,
+            committed: self.ledger.committed(),
+            open_batches: self.batcher.open_batches() as i64,
+            open_bytes: self.memory_bytes() as i64,
+        };
+        if let Some(tally) = &d.tally {
+            return tally.report(report);
+        }
+        d.metrics.backlog_records.set(backlog as i64);
+        d.metrics.open_batches.set(report.open_batches);
+        d.metrics.open_bytes.set(report.open_bytes);
+        d.status.set_progress(backlog, oldest, report.committed);
     }
 
     /// Waits a while for what is on its way. A destination in trouble is not waited for.

@@ -17,7 +17,7 @@ use super::{
     bodies::Bodies,
     history::{Arrived, History},
     settle::is_error,
-    shipments::{Except, Planned, Reason},
+    shipments::{self, Except, Planned, Reason},
 };
 use crate::{
     batch::{Batch, CloseReason},
@@ -464,7 +464,7 @@ async fn plan_it(
     oldest_arrival_ms: i64,
     extension: &str,
 ) -> Result<Planned, Trouble> {
-    let uuid = uuid::Uuid::new_v4();
+    let uuid = d.uuid_of(&plan);
     let never = CancellationToken::new();
     let failed =
         |fault: &Fault, attempts, wait| d.attempt_failed(&plan.route, fault, attempts, wait);
@@ -512,7 +512,7 @@ async fn write_down(
         if let Some((bodies, name, body)) = keep {
             plan.body = Some(bodies.keep(&name, &body)?);
         }
-        plan.id = shipments.lock().plan(plan.clone())?;
+        plan.id = shipments::plan(&shipments, plan.clone())?;
         Ok::<_, std::io::Error>(plan)
     });
     match written.await {

@@ -8,8 +8,10 @@ use std::{
     collections::BTreeMap,
     io::{self, IoSlice},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::bodies::Kept;
@@ -20,6 +22,7 @@ use crate::{
     fault::Details,
     limits,
     record::{Leaf, Members, Part, Ranges, Route},
+    seams::SharedPlans,
 };
 
 /// Everything that makes a shipment the same shipment when it is built again.
@@ -58,6 +61,26 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// What stands for shipments of another replica that have arrived.
+    fn ahead(id: u64, positions: Ranges) -> Self {
+        Self {
+            id,
+            key: String::new(),
+            route: Route::Objects,
+            records: positions.count(),
+            positions,
+            parts: BTreeMap::new(),
+            transforms: 0,
+            order: None,
+            body: None,
+            listed: false,
+            compression: Compression::default(),
+            content_encoding: false,
+            framing: Framing::default(),
+            reasons: Vec::new(),
+        }
+    }
+
     pub fn members(&self) -> Members {
         Members::restored(self.positions.clone(), self.parts.clone(), self.order.clone())
     }
@@ -101,6 +124,8 @@ enum Line {
     /// The journal whose positions are meant, in hexadecimal digits: the first line.
     Journal(String),
     Planned(Planned),
+    /// Positions above the cursor that shipments have settled, whichever they were.
+    Ahead(Ranges),
     Settled {
         id: u64,
         /// Positions that the shipment did not settle after all.
@@ -127,6 +152,36 @@ pub struct Shipments {
     unsound: bool,
     next_id: u64,
     live: BTreeMap<u64, (Planned, bool)>,
+    /// Where other replicas find what is under way.
+    shared: Option<Arc<dyn SharedPlans>>,
+    /// Held while something is saved there.
+    sharing: Arc<Mutex<()>>,
+}
+
+/// Runs of settled positions that other replicas are told of.
+const SHARED_RUNS_MAX: usize = 256;
+
+/// Writes a shipment down, also where other replicas find it. Durable on Ok; only then may it
+/// leave. Blocking.
+///
+/// One at a time saves for others: what is saved later holds what was planned before. The ledger
+/// itself is free meanwhile.
+pub fn plan(shipments: &Mutex<Shipments>, planned: Planned) -> io::Result<u64> {
+    let Some(shared) = shipments.lock().shared.clone() else {
+        return shipments.lock().plan(planned);
+    };
+    let sharing = shipments.lock().sharing.clone();
+    let _one = sharing.lock();
+    let (id, content) = {
+        let mut shipments = shipments.lock();
+        let id = shipments.plan(planned)?;
+        (id, shipments.shared_content(shared.max_bytes())?)
+    };
+    let saved = shared.save(&content);
+    if saved.is_err() {
+        shipments.lock().unplan(id);
+    }
+    saved.map(|()| id)
 }
 
 /// What a shipment does not settle after all.
@@ -176,12 +231,24 @@ pub struct JournalState {
 impl Shipments {
     /// Opens the file of a destination and lets go of what the journal no longer stands for.
     /// Blocking.
-    pub fn open(path: &Path, env: &Env, journal: JournalState) -> io::Result<Self> {
-        let content = match env.files.read(path) {
-            Ok(content) => content,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
+    pub fn open(
+        path: &Path,
+        env: &Env,
+        journal: JournalState,
+        shared: Option<Arc<dyn SharedPlans>>,
+    ) -> io::Result<Self> {
+        let saved = shared.as_ref().map(|shared| shared.load()).transpose()?;
+        let is_shared = shared.is_some();
+        let content = match (saved, env.files.read(path)) {
+            // Another replica had the journal since: what our file says is of before.
+            (Some((saved, false)), _) => saved,
+            (_, Ok(content)) => content,
+            (saved, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                saved.map(|(saved, _)| saved).unwrap_or_default()
+            }
+            (_, Err(error)) => return Err(error),
         };
+        let mut ahead = Ranges::new();
         let mut live: BTreeMap<u64, (Planned, bool)> = BTreeMap::new();
         let mut next_id = 0;
         let mut ours = false;
@@ -194,6 +261,7 @@ impl Shipments {
                     next_id = next_id.max(planned.id + 1);
                     live.insert(planned.id, (planned, false));
                 }
+                Line::Ahead(positions) => ahead.insert_all(&positions),
                 Line::Settled { id, except, except_leaves } => mark_settled(
                     &mut live,
                     id,
@@ -203,7 +271,13 @@ impl Shipments {
         }
         // What reaches past the end was lost by the journal (weaker durability and a power
         // failure): the positions will be given to other records.
-        live.retain(|_, (planned, _)| planned.bounds().is_none_or(|(_, end)| end <= journal.tail));
+        // The end of a journal that others keep is not known yet; nothing of it is given out anew.
+        let lost = |planned: &Planned| planned.bounds().is_some_and(|(_, end)| end > journal.tail);
+        live.retain(|_, (planned, _)| is_shared || !lost(planned));
+        if !ahead.is_empty() {
+            live.insert(next_id, (Planned::ahead(next_id, ahead), true));
+            next_id += 1;
+        }
         forget(&mut live, journal.cursor);
         // Written anew at every opening: what was let go must not come back, and what follows
         // must not stand behind a torn line.
@@ -219,6 +293,8 @@ impl Shipments {
             unsound: false,
             next_id,
             live,
+            shared,
+            sharing: Arc::default(),
         })
     }
 
@@ -238,13 +314,40 @@ impl Shipments {
         unsettled.find(|(planned, _)| planned.contains(sequence)).map(|(p, _)| p)
     }
 
-    /// Writes a shipment down. Durable on Ok; only then may it leave. Blocking.
+    /// Writes a shipment down in our own file. Blocking.
     pub fn plan(&mut self, mut planned: Planned) -> io::Result<u64> {
         planned.id = self.next_id;
         self.append(&Line::Planned(planned.clone()), true)?;
         self.next_id += 1;
-        self.live.insert(planned.id, (planned, false));
-        Ok(self.next_id - 1)
+        let id = planned.id;
+        self.live.insert(id, (planned, false));
+        Ok(id)
+    }
+
+    /// It has not left: nobody needs to know of it.
+    fn unplan(&mut self, id: u64) {
+        self.live.remove(&id);
+        self.unsound = true;
+    }
+
+    /// What other replicas are told: what is under way and can be built again from the journal, as
+    /// far as there is room. What needs more than that is delivered anew, under other keys, by a
+    /// replica that takes over.
+    fn shared_content(&self, max_bytes: usize) -> io::Result<Vec<u8>> {
+        let mut content = render(&Line::Journal(hex::encode(self.journal)))?;
+        for planned in self.live.values().filter(|(_, settled)| !settled).map(|(p, _)| p) {
+            if planned.body.is_some() || !planned.reasons.is_empty() {
+                continue;
+            }
+            let line = render(&Line::Planned(planned.clone()))?;
+            if content.len() + line.len() <= max_bytes {
+                content.extend(line);
+            }
+        }
+        let mut ahead = Ranges::new();
+        self.settled().for_each(|planned| ahead.insert_all(&planned.positions));
+        content.extend(ahead_line(&ahead, max_bytes.saturating_sub(content.len()))?);
+        Ok(content)
     }
 
     /// Takes note that a shipment arrived. Synced only where it must be: should the note be lost,
@@ -304,6 +407,22 @@ impl Shipments {
         }
         Ok(())
     }
+}
+
+/// As many settled positions, lowest first, as the room has; none is nothing that is lost.
+fn ahead_line(ahead: &Ranges, room: usize) -> io::Result<Vec<u8>> {
+    // A few runs take little: the number is halved until they fit.
+    let mut runs: Vec<(u64, u64)> = ahead.iter().take(SHARED_RUNS_MAX).collect();
+    while !runs.is_empty() {
+        let mut some = Ranges::new();
+        runs.iter().for_each(|&(start, end)| some.insert(start, end));
+        let line = render(&Line::Ahead(some))?;
+        if line.len() <= room {
+            return Ok(line);
+        }
+        runs.truncate(runs.len() / 2);
+    }
+    Ok(Vec::new())
 }
 
 /// Forgets what the cursor has passed. A shipment that it has entered arrived whole, even if that
@@ -422,18 +541,18 @@ mod tests {
         let env = Env::real();
         let part = |leaves: &[u32]| Part { of: 4, leaves: leaves.to_vec() };
         let parts = BTreeMap::from([(10, part(&[0, 2])), (12, part(&[1]))]);
-        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         let shared = Planned { parts, ..planned(7, 9) };
         let id = shipments.plan(shared.clone()).unwrap();
         let leaf = |sequence, index, of| Leaf { sequence, index, of };
         let except = [leaf(7, 0, 1), leaf(8, 1, 3), leaf(10, 2, 4), leaf(12, 1, 4)];
         drop(shipments);
-        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         assert_eq!(shipments.unsettled(), vec![shared]);
         assert_eq!(shipments.find(12).unwrap().id, id);
         shipments.settle(id, except.into_iter().collect(), false).unwrap();
         drop(shipments);
-        let shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         let settled: Vec<&Planned> = shipments.settled().collect();
         assert_eq!(settled[0].positions, Ranges::new());
         let kept = BTreeMap::from([(8, Part { of: 3, leaves: vec![0, 2] }), (10, part(&[0]))]);
@@ -445,14 +564,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
         let env = Env::real();
-        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         let first = shipments.plan(planned(0, 10)).unwrap();
         let second = shipments.plan(planned(10, 20)).unwrap();
         assert_eq!((first, second), (0, 1));
         shipments.settle(second, Ranges::of(12, 13).into(), false).unwrap();
         drop(shipments);
 
-        let shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         assert_eq!(shipments.unsettled(), vec![planned(0, 10)]);
         let settled: Ranges = [(10, 12), (13, 20)].into_iter().collect();
         assert_eq!(settled_positions(&shipments), settled);
@@ -465,24 +584,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
         let env = Env::real();
-        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         let id = shipments.plan(planned(0, 50)).unwrap();
         shipments.settle(id, Except::default(), false).unwrap();
         shipments.plan(planned(50, 90)).unwrap();
         drop(shipments);
         // The journal lost its tail; later the same positions are other records.
         let shorter = JournalState { tail: 40, ..STATE };
-        assert!(Shipments::open(&path, &env, shorter).unwrap().unsettled().is_empty());
-        let shipments = Shipments::open(&path, &env, STATE).unwrap();
+        assert!(Shipments::open(&path, &env, shorter, None).unwrap().unsettled().is_empty());
+        let shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         assert_eq!(settled_positions(&shipments), Ranges::new());
         assert_eq!(shipments.unsettled(), vec![]);
         drop(shipments);
 
-        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         shipments.plan(planned(0, 50)).unwrap();
         drop(shipments);
         let other = JournalState { id: [8; 16], ..STATE };
-        assert_eq!(Shipments::open(&path, &env, other).unwrap().unsettled(), vec![]);
+        assert_eq!(Shipments::open(&path, &env, other, None).unwrap().unsettled(), vec![]);
     }
 
     #[test]
@@ -490,7 +609,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
         let env = Env::real();
-        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         shipments.plan(planned(0, 10)).unwrap();
         let whole = std::fs::read(&path).unwrap().len();
         shipments.plan(planned(10, 20)).unwrap();
@@ -498,11 +617,11 @@ mod tests {
         let content = std::fs::read(&path).unwrap();
         for cut in whole..content.len() {
             std::fs::write(&path, &content[..cut]).unwrap();
-            let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+            let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
             assert_eq!(shipments.unsettled(), vec![planned(0, 10)], "cut at {cut}");
             assert_eq!(shipments.plan(planned(10, 20)).unwrap(), 1);
             drop(shipments);
-            assert_eq!(Shipments::open(&path, &env, STATE).unwrap().unsettled().len(), 2);
+            assert_eq!(Shipments::open(&path, &env, STATE, None).unwrap().unsettled().len(), 2);
         }
     }
 
@@ -511,7 +630,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
         let env = Env::real();
-        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         shipments.plan(planned(0, 10)).unwrap();
         shipments.plan(planned(10, 20)).unwrap();
         let left_out = shipments.plan(planned(20, 30)).unwrap();
@@ -526,7 +645,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
         let env = Env::real();
-        let mut shipments = Shipments::open(&path, &env, STATE).unwrap();
+        let mut shipments = Shipments::open(&path, &env, STATE, None).unwrap();
         for round in 0..limits::LEDGER_COMPACT_ENTRIES as u64 {
             let id = shipments.plan(planned(round, round + 1)).unwrap();
             shipments.settle(id, Except::default(), false).unwrap();
@@ -534,5 +653,81 @@ mod tests {
         }
         assert!(shipments.entries <= limits::LEDGER_COMPACT_ENTRIES + 1);
         assert!(shipments.live.is_empty());
+    }
+
+    /// Plans beside a journal that another replica takes over.
+    struct Beside {
+        saved: Mutex<Vec<u8>>,
+        max_bytes: usize,
+        lost: std::sync::atomic::AtomicBool,
+    }
+
+    impl SharedPlans for Beside {
+        fn load(&self) -> io::Result<(Vec<u8>, bool)> {
+            Ok((self.saved.lock().clone(), false))
+        }
+
+        fn save(&self, plans: &[u8]) -> io::Result<()> {
+            if self.lost.load(std::sync::atomic::Ordering::Relaxed) {
+                return Err(io::Error::other("another replica has it"));
+            }
+            assert!(plans.len() <= self.max_bytes);
+            *self.saved.lock() = plans.to_vec();
+            Ok(())
+        }
+
+        fn max_bytes(&self) -> usize {
+            self.max_bytes
+        }
+    }
+
+    fn beside(max_bytes: usize) -> Arc<Beside> {
+        Arc::new(Beside { saved: Mutex::default(), max_bytes, lost: false.into() })
+    }
+
+    #[test]
+    fn who_takes_over_knows_what_is_under_way_and_what_has_arrived() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = beside(4000);
+        let open = |name: &str| {
+            let shared = Some(shared.clone() as Arc<dyn SharedPlans>);
+            // Nothing was fetched yet: where the journal ends is not known.
+            let state = JournalState { tail: 0, ..STATE };
+            Shipments::open(&folder.path().join(name), &Env::real(), state, shared).unwrap()
+        };
+        let ours = Mutex::new(open("a"));
+        plan(&ours, planned(0, 10)).unwrap();
+        let second = plan(&ours, planned(10, 20)).unwrap();
+        ours.lock().settle(second, Except::default(), false).unwrap();
+        plan(&ours, planned(20, 30)).unwrap();
+        let theirs = open("b");
+        let keys: Vec<_> = theirs.unsettled().into_iter().map(|planned| planned.key).collect();
+        assert_eq!(keys, ["k/0", "k/20"]);
+        assert_eq!(settled_positions(&theirs), Ranges::of(10, 20));
+        shared.lost.store(true, std::sync::atomic::Ordering::Relaxed);
+        plan(&ours, planned(30, 40)).unwrap_err();
+        assert_eq!(ours.lock().unsettled().len(), 2, "what others do not know has not left");
+    }
+
+    #[test]
+    fn what_others_are_told_has_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = beside(1500);
+        let beside = Some(shared.clone() as Arc<dyn SharedPlans>);
+        let ours = Shipments::open(&folder.path().join("a"), &Env::real(), STATE, beside).unwrap();
+        let ours = Mutex::new(ours);
+        // Every other position has arrived: as many runs as there are.
+        let mut scattered = Ranges::new();
+        (0..2000).for_each(|n| scattered.insert(2 * n + 1, 2 * n + 2));
+        let id = plan(&ours, Planned { positions: scattered, ..planned(0, 1) }).unwrap();
+        ours.lock().settle(id, Except::default(), false).unwrap();
+        for n in 0..20 {
+            plan(&ours, planned(10_000 + n, 10_001 + n)).unwrap();
+        }
+        assert!(shared.saved.lock().len() <= 1500);
+        let beside = Some(shared as Arc<dyn SharedPlans>);
+        let theirs =
+            Shipments::open(&folder.path().join("b"), &Env::real(), STATE, beside).unwrap();
+        assert!(!theirs.unsettled().is_empty());
     }
 }

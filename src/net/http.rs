@@ -5,6 +5,8 @@
 //! Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...), as the SDK's client
 //! takes them.
 
+mod stream;
+
 use std::{collections::HashMap, error::Error, io, sync::LazyLock, time::Duration};
 
 use ::http::{HeaderMap, StatusCode};
@@ -15,6 +17,7 @@ use parking_lot::Mutex;
 pub use reqwest::{Client, Request, Url};
 use tokio::runtime::{Handle, Id};
 
+pub use self::stream::{Body, Streamed};
 use super::tls::{self, Stamp};
 pub use super::tls::{Tls, TlsError, TlsTrouble};
 use crate::{
@@ -118,6 +121,11 @@ pub enum Versions {
     Any,
     /// HTTP/1.1 alone, with names of headers as people write them (`Content-Type`).
     One,
+    /// What the server likes best, for answers that go on for minutes, on connections of their
+    /// own: in HTTP/2 an answer that nobody reads takes room from all others of its connection.
+    Streams { lane: usize },
+    /// The same by HTTP/2 alone, without asking first where there is no TLS to ask in.
+    StreamsOfTwo { lane: usize },
 }
 
 /// Whom a client is for. A pooled connection is driven by the runtime that opened it, so a process
@@ -188,11 +196,11 @@ pub fn client_of(tls: &Tls, versions: Versions) -> Result<Client, TlsError> {
 
 fn new_client(tls: &Tls, versions: Versions) -> Result<Client, TlsError> {
     let mut config = tls.config()?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let builder = match versions {
-        Versions::Any => {
-            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            Client::builder()
-        }
+        Versions::Any => Client::builder(),
+        Versions::Streams { .. } => stream::windows(Client::builder()),
+        Versions::StreamsOfTwo { .. } => stream::windows(Client::builder()).http2_prior_knowledge(),
         Versions::One => {
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             Client::builder().http1_only().http1_title_case_headers()
@@ -236,6 +244,18 @@ pub async fn send_by(
         Ok(answer)
     };
     tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(SendError::Timeout(timeout)))
+}
+
+/// Sends a request once and reads the answer's head within `timeout`. The body of an answer that
+/// is no refusal is for the caller to read, for as long as it goes on.
+pub async fn open(
+    tls: &Tls,
+    request: Request,
+    timeout: Duration,
+    answer_limit: usize,
+) -> Result<Streamed, SendError> {
+    let opening = stream::open(tls, request, answer_limit);
+    tokio::time::timeout(timeout, opening).await.unwrap_or(Err(SendError::Timeout(timeout)))
 }
 
 /// Sends a request once by this client, for an answer of which the status alone matters: of the

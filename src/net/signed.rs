@@ -15,7 +15,7 @@ use aws_sigv4::{
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-pub use super::http::{Answer, SendError};
+pub use super::http::{Answer, Body, SendError, Streamed};
 use super::{
     aws::Access,
     credentials::{Wallet, wallet},
@@ -90,17 +90,45 @@ impl SignedClient {
     ) -> Result<Answer, SendError> {
         let client =
             http::client_with(&self.tls).map_err(|error| SendError::Request(error.to_string()))?;
+        let (request, wallet) = self.request(method, path, headers, body).await?;
+        let answer = http::send_by(&client, request, timeout, answer_limit).await?;
+        heed(&answer, wallet).await;
+        Ok(answer)
+    }
+
+    /// As [`post`](Self::post), for an answer that goes on: its head comes within `timeout`, a
+    /// refusal's body has `answer_limit` bytes at most.
+    pub async fn stream(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Bytes,
+        timeout: Duration,
+        answer_limit: usize,
+    ) -> Result<Streamed, SendError> {
+        let (request, wallet) = self.request(Method::POST, path, headers, body).await?;
+        let streamed = http::open(&self.tls, request, timeout, answer_limit).await?;
+        if let Streamed::Refused(answer) = &streamed {
+            heed(answer, wallet).await;
+        }
+        Ok(streamed)
+    }
+
+    /// The request, signed, and whose credentials it was signed with.
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Bytes,
+    ) -> Result<(Request, &Wallet), SendError> {
         let wallet = self.wallet.get_or_init(|| wallet(&self.access)).await;
         let now_ms = self.clock.now_ms();
         let credentials = wallet.credentials(now_ms).await?;
         let url = self.url(wallet, path)?;
         let mut request = Request::new(method, url);
         self.fill(&mut request, headers, body, credentials, now_ms)?;
-        let answer = http::send_by(&client, request, timeout, answer_limit).await?;
-        if answer.status.is_client_error() && refuses_credentials(&answer) {
-            wallet.forget().await;
-        }
-        Ok(answer)
+        Ok((request, wallet))
     }
 
     fn url(&self, wallet: &Wallet, path: &str) -> Result<Url, SendError> {
@@ -215,6 +243,13 @@ pub fn is_about_credentials(error_type: &str) -> bool {
         "InvalidToken",
     ];
     NAMES.iter().any(|name| error_type.strip_suffix("Exception").unwrap_or(error_type) == *name)
+}
+
+/// Credentials that were refused are not used again.
+async fn heed(answer: &Answer, wallet: &Wallet) {
+    if answer.status.is_client_error() && refuses_credentials(answer) {
+        wallet.forget().await;
+    }
 }
 
 fn refuses_credentials(answer: &Answer) -> bool {

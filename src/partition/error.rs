@@ -46,7 +46,8 @@ pub enum PrefixError {
     )]
     Form { place: Place, expression: String },
     #[error(
-        "{place} has the unknown namespace {namespace}; use timestamp or firehose, in lower case"
+        "{place} has the unknown namespace {namespace}; use timestamp, firehose or source, in lower \
+         case"
     )]
     UnknownNamespace { place: Place, namespace: String },
     #[error(
@@ -54,6 +55,11 @@ pub enum PrefixError {
          error-output-type in ErrorOutputPrefix"
     )]
     UnknownValue { place: Place, value: String },
+    #[error(
+        "Prefix has the unknown expression !{{source:{0}}}; use topic, partition, shard_id, path, \
+         stream_arn, key, partition_key, or header.NAME with the name of a Kafka header"
+    )]
+    UnknownSource(String),
     #[error(
         "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic \
          Partitioning is enabled."
@@ -156,7 +162,8 @@ impl PrefixError {
             | Self::Pad { place, .. }
             | Self::Evaluated { place, .. }
             | Self::Key { place, .. } => (*place).into(),
-            Self::DynamicPartitioning
+            Self::UnknownSource(_)
+            | Self::DynamicPartitioning
             | Self::ErrorTypeInPrefix
             | Self::Arrival(_)
             | Self::KeysMissing

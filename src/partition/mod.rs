@@ -17,8 +17,9 @@
 //! | ErrorOutputPrefix with expressions | what it evaluates to, nothing appended |
 //! | ErrorOutputPrefix without expressions | `<ErrorOutputPrefix><type>/yyyy/MM/dd/HH/` |
 //!
-//! A prefix with dynamic expressions makes a partition of each of its values (`route`); what values
-//! may do to keys is told in `value`.
+//! A prefix with dynamic expressions makes a partition of each of its values (`route`), be they of
+//! the record's contents or of where it comes from (`source`, beyond Firehose); what values may do
+//! to keys is told in `value`.
 //!
 //! The last row is documented nowhere: it treats a literal error prefix as a literal prefix is
 //! treated when it stands in for it, so that failures of different types never share a folder.
@@ -27,11 +28,14 @@ mod error;
 mod index;
 pub mod java_time;
 mod route;
+mod source;
 mod template;
 mod value;
 
 #[cfg(test)]
 mod routes_tests;
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;
 
@@ -41,14 +45,17 @@ pub use value::hive_values;
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use self::{
     java_time::{Pattern, Zone},
     route::{Fixed, Routing, Values},
+    source::SourceKey,
     template::{Part, Template, Unevaluated},
 };
 use crate::{
     limits,
-    record::{Notes, Route},
+    record::{self, Header, Notes, Origin, Provenance, RecordOrigin, Route},
 };
 
 /// What the service appends where it appends a time by itself.
@@ -73,7 +80,8 @@ pub struct KeyOptions {
     pub file_extension: Option<String>,
     /// IANA name; UTC if absent or empty. Counts for the prefixes and for the object's name.
     pub custom_time_zone: Option<String>,
-    /// Whether the prefix may take partition keys from records. If so it must.
+    /// Whether the prefix may take partition keys from records or from where they come from. If so
+    /// it must.
     pub dynamic_partitioning: bool,
     /// Whether the timestamps of the prefix are those that the records tell of, where they do.
     pub event_time: bool,
@@ -265,11 +273,37 @@ impl KeyNaming {
     /// What a record with the shortest keys would have to say.
     fn trial_notes(&self) -> Notes {
         let short = |key: &str| (key.into(), "x".to_owned());
-        let mut notes = Notes::default();
+        let mut notes = Notes::of(self.trial_origin());
         let findings = notes.edit();
         findings.from_query = self.query_keys().into_iter().map(short).collect();
         findings.from_lambda = self.lambda_keys().into_iter().map(short).collect();
         notes
+    }
+
+    /// A place with all that a prefix may take, as short as can be.
+    fn trial_origin(&self) -> Origin {
+        let short = || Some("x".to_owned());
+        let bytes = || Some(Bytes::from_static(b"x"));
+        let headers = self.source_keys().filter_map(|key| match key {
+            SourceKey::Header(name) => Some(Header { name: name.clone(), value: bytes() }),
+            _ => None,
+        });
+        let record = RecordOrigin {
+            partition_key: short(),
+            key: bytes(),
+            headers: headers.collect(),
+            ..RecordOrigin::default()
+        };
+        let place = record::Place {
+            stream_arn: short(),
+            shard_id: short(),
+            topic: short(),
+            partition: Some(0),
+            path: short(),
+        };
+        let provenance =
+            Provenance { place: Some(place), records: vec![record], ..Provenance::default() };
+        Origin::new(provenance, 0)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A route names a partition by what the prefix takes from its records: the values of the dynamic
 //! expressions in the order of the prefix, each as it stands in the key and followed by U+001F.
-//! Partition keys are dynamic, and with event times the timestamps, too. The route of records that
+//! Partition keys and what is of the source are dynamic, and with event times the timestamps, too. The route of records that
 //! come late begins with U+001E. Neither character can be in a value.
 //!
 //! ```text
@@ -17,13 +17,14 @@ use parking_lot::Mutex;
 use super::{
     KeyNaming, Late, ObjectName, Place, PrefixError,
     java_time::Zone,
+    source::SourceKey,
     template::{Part, Template, Unevaluated},
     value,
 };
 use crate::{
     fault::{Failure, output_type::METADATA_EXTRACTION_FAILED},
     limits,
-    record::{Findings, Notes, Route},
+    record::{Notes, Route},
 };
 
 /// Ends each value in a route.
@@ -144,6 +145,14 @@ impl KeyNaming {
         keys.collect()
     }
 
+    /// What the prefix takes from where records come from, in its order.
+    pub(super) fn source_keys(&self) -> impl Iterator<Item = &SourceKey> {
+        self.prefix.parts().iter().filter_map(|part| match part {
+            Part::Source(key) => Some(key),
+            _ => None,
+        })
+    }
+
     /// The partition of a record by its notes; `Route::Objects` where the prefix takes nothing
     /// from it. Fails for a record that lacks a key, or whose key would be too long: that is the
     /// record's own fault.
@@ -153,7 +162,7 @@ impl KeyNaming {
         }
         SCRATCH.with_borrow_mut(|values| {
             values.clear();
-            self.push_values(notes.get(), arrival_ms, values)?;
+            self.push_values(notes, arrival_ms, values)?;
             let Fixed { key_bytes, name_bytes } = self.routing.fixed;
             let name_bytes_max = self.routing.name_bytes_max.unwrap_or(usize::MAX);
             // As a rule the sums settle it: they are more than the lengths can be.
@@ -183,7 +192,7 @@ impl KeyNaming {
             printed.map_err(|source| PrefixError::Pad { place, source })?;
         }
         let mut values = String::new();
-        self.push_values(notes.get(), arrival_ms, &mut values).map_err(|_| PrefixError::Route)?;
+        self.push_values(notes, arrival_ms, &mut values).map_err(|_| PrefixError::Route)?;
         let mut routes = vec![match values.as_str() {
             "" => Route::Objects,
             values => Route::Partition(values.into()),
@@ -196,10 +205,11 @@ impl KeyNaming {
 
     fn push_values(
         &self,
-        findings: Option<&Findings>,
+        notes: &Notes,
         arrival_ms: i64,
         values: &mut String,
     ) -> Result<(), Failure> {
+        let findings = notes.get();
         let event_ms = findings.and_then(|findings| findings.event_ms).unwrap_or(arrival_ms);
         let routing = &self.routing;
         if routing.late.as_ref().is_some_and(|late| late.is_late(event_ms, arrival_ms)) {
@@ -216,6 +226,12 @@ impl KeyNaming {
                 Part::Lambda(name) => (findings.map(|findings| &findings.from_lambda), name),
                 Part::Time(_) => {
                     values.push_str(times.next().unwrap_or_default());
+                    continue;
+                }
+                Part::Source(key) => {
+                    let text = key.value(notes).map_err(|why| fail(why.to_string()))?;
+                    value::push(&text, values);
+                    values.push(END);
                     continue;
                 }
                 Part::Literal(_) | Part::Random | Part::ErrorType => continue,

@@ -5,6 +5,7 @@ use super::{
     error::Place,
     java_time::{Moment, PadTooNarrow, Pattern},
     route::Values,
+    source::SourceKey,
 };
 
 /// Characters of `!{firehose:random-string}` (Firehose guide).
@@ -26,6 +27,8 @@ pub(super) enum Part {
     Query(String),
     /// A value of the namespace `partitionKeyFromLambda`.
     Lambda(String),
+    /// A value of the namespace `source`.
+    Source(SourceKey),
 }
 
 /// Why a prefix did not come out.
@@ -102,7 +105,9 @@ impl Template {
 
     /// Whether it takes anything from partition keys.
     pub(super) fn has_keys(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Query(_) | Part::Lambda(_)))
+        let is_key =
+            |part: &Part| matches!(part, Part::Query(_) | Part::Lambda(_) | Part::Source(_));
+        self.parts.iter().any(is_key)
     }
 
     pub(super) fn times(&self) -> impl Iterator<Item = &Pattern> {
@@ -130,7 +135,7 @@ impl Template {
                     text.extend(std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM_CHARS));
                 }
                 Part::ErrorType => text.push_str(output_type),
-                Part::Query(_) | Part::Lambda(_) => text.push_str(values.next()?),
+                Part::Query(_) | Part::Lambda(_) | Part::Source(_) => text.push_str(values.next()?),
             }
         }
         values.end()
@@ -156,16 +161,21 @@ fn expression(text: &str, place: Place, dynamic_partitioning: bool) -> Result<Pa
         }
         ("firehose", "error-output-type") => Err(PrefixError::ErrorTypeInPrefix),
         ("firehose", value) => Err(PrefixError::UnknownValue { place, value: value.to_owned() }),
-        ("partitionKeyFromQuery" | "partitionKeyFromLambda", _)
+        ("partitionKeyFromQuery" | "partitionKeyFromLambda" | "source", _)
             if place == Place::ErrorOutputPrefix =>
         {
             Err(PrefixError::PartitionKeyOfError(namespace.to_owned()))
         }
-        ("partitionKeyFromQuery" | "partitionKeyFromLambda", _) if !dynamic_partitioning => {
+        ("partitionKeyFromQuery" | "partitionKeyFromLambda" | "source", _)
+            if !dynamic_partitioning =>
+        {
             Err(PrefixError::DynamicPartitioning)
         }
         ("partitionKeyFromQuery", key) => Ok(Part::Query(key.to_owned())),
         ("partitionKeyFromLambda", key) => Ok(Part::Lambda(key.to_owned())),
+        ("source", name) => SourceKey::parse(name)
+            .map(Part::Source)
+            .ok_or_else(|| PrefixError::UnknownSource(name.to_owned())),
         (namespace, _) => {
             Err(PrefixError::UnknownNamespace { place, namespace: namespace.to_owned() })
         }

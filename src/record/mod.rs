@@ -8,6 +8,7 @@
 //! ```
 
 mod members;
+mod provenance;
 mod ranges;
 
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -16,6 +17,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use members::{Leaf, Members, Part};
+pub use provenance::{
+    FrameProvenance, Header, Origin, Place, Provenance, RecordOrigin, Step, Unfit,
+};
 pub use ranges::Ranges;
 
 /// One ordered sequence of a journal. The local journal has lane 0 only.
@@ -101,10 +105,13 @@ pub struct Record {
     pub notes: Notes,
 }
 
-/// What transforms found out about a record beside its bytes. Costs a pointer while there is
-/// nothing; clones share.
+/// What is known of a record beside its bytes: where it comes from, and what transforms found out.
+/// Costs little while there is nothing; clones share.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Notes(Option<Arc<Findings>>);
+pub struct Notes {
+    findings: Option<Arc<Findings>>,
+    origin: Option<Origin>,
+}
 
 /// The findings of transforms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,13 +137,23 @@ pub struct TableTarget {
 }
 
 impl Notes {
+    /// Of a record that was pulled from somewhere.
+    pub fn of(origin: Origin) -> Self {
+        Self { findings: None, origin: Some(origin) }
+    }
+
+    /// Where the record comes from, if it was pulled from somewhere that has places.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
     pub fn get(&self) -> Option<&Findings> {
-        self.0.as_deref()
+        self.findings.as_deref()
     }
 
     /// The findings, to be added to. Notes that others share are copied first.
     pub fn edit(&mut self) -> &mut Findings {
-        Arc::make_mut(self.0.get_or_insert_default())
+        Arc::make_mut(self.findings.get_or_insert_default())
     }
 }
 
@@ -166,6 +183,8 @@ pub struct Put {
     pub data: Vec<u8>,
     pub arrival_ms: i64,
     pub call: Option<CallId>,
+    /// Where pulled records come from, and where their source stands once they are stored.
+    pub provenance: Option<Box<Provenance>>,
 }
 
 impl Put {
@@ -193,6 +212,10 @@ pub struct Frame {
     pub arrival_ms: i64,
     pub lengths: Vec<u32>,
     pub data: Bytes,
+    /// Where its records come from, if they were pulled.
+    pub provenance: Option<FrameProvenance>,
+    /// Its records cannot be delivered: their provenance says why.
+    pub unfit: bool,
 }
 
 impl Frame {
@@ -228,7 +251,10 @@ impl Frame {
                     position: self.first.plus(i as u64),
                     arrival_ms: self.arrival_ms,
                     data: self.data.slice(start..offset),
-                    notes: Notes::default(),
+                    notes: self
+                        .provenance
+                        .as_ref()
+                        .map_or_else(Notes::default, |provenance| Notes::of(provenance.of(i))),
                 }
             })
             .collect()
@@ -270,6 +296,8 @@ mod tests {
             arrival_ms: 5,
             lengths: vec![2, 0, 3],
             data: Bytes::from_static(b"abcde"),
+            provenance: None,
+            unfit: false,
         };
         let seen: Vec<_> = frame.iter().collect();
         assert_eq!(seen, vec![(7, &b"ab"[..]), (8, &b""[..]), (9, &b"cde"[..])]);

@@ -26,6 +26,8 @@ pub struct Accepted {
     pub first: Position,
     /// Indexes of the records that the stream's limits refused, in order.
     pub refused: Vec<u32>,
+    /// Where each accepted record lies, if they do not follow one another.
+    pub places: Option<Arc<[Position]>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,19 +67,55 @@ impl DirectPut {
     /// Stores the records that fit into the stream's limits: durable on Ok. Goes on to its end,
     /// and counts, also when the caller goes away.
     pub async fn put(self: &Arc<Self>, put: Put) -> Result<Accepted, PutError> {
+        let records = put.records() as u32;
+        let stored = self.put_as(put, false).await?;
+        Ok(Accepted {
+            first: stored.first,
+            refused: (stored.records..records).collect(),
+            places: stored.places,
+        })
+    }
+
+    /// Whether all records of these lengths fit into the stream's limits: then they are taken of
+    /// them, to be put by [`put_admitted`](Self::put_admitted) in as many parts as it takes.
+    pub fn admit(&self, lengths: &[u32]) -> Result<(), PutError> {
+        if self.throttle.load().admit_whole(lengths, self.env.clock.monotonic()) {
+            return Ok(());
+        }
+        self.metrics.throttled_records.inc_by(lengths.len() as u64);
+        Err(PutError::Throttled)
+    }
+
+    /// Stores all of what was admitted.
+    pub async fn put_admitted(self: &Arc<Self>, put: Put) -> Result<Appended, PutError> {
+        self.put_as(put, true).await
+    }
+
+    async fn put_as(self: &Arc<Self>, put: Put, admitted: bool) -> Result<Appended, PutError> {
         let open = self.inlet.load_full().ok_or(AppendError::Closed)?;
         let source = self.clone();
         to_the_end(async move {
             let _under_way = open.tracker.token();
-            source.store(open.inlet.as_ref(), put).await
+            source.store(open.inlet.as_ref(), put, admitted).await
         })
         .await
     }
 
-    async fn store(&self, inlet: &dyn Inlet, mut put: Put) -> Result<Accepted, PutError> {
+    async fn store(
+        &self,
+        inlet: &dyn Inlet,
+        mut put: Put,
+        is_admitted: bool,
+    ) -> Result<Appended, PutError> {
         let records = put.records() as u32;
         put.arrival_ms = self.env.clock.now_ms();
-        let admitted = self.throttle.load().admit(&put.lengths, self.env.clock.monotonic());
+        let now = self.env.clock.monotonic();
+        let throttle = self.throttle.load();
+        let admitted = match is_admitted {
+            true => put.records(),
+            false => throttle.admit(&put.lengths, now),
+        };
+        drop(throttle);
         if admitted == 0 && records > 0 {
             self.metrics.throttled_records.inc_by(u64::from(records));
             return Err(PutError::Throttled);
@@ -87,7 +125,7 @@ impl DirectPut {
         put.truncate(admitted);
         let stored_bytes = put.data.len() as u64;
         match inlet.put(put).await {
-            Ok(Appended { first, records: stored, repeated }) => {
+            Ok(appended @ Appended { records: stored, repeated, .. }) => {
                 if repeated {
                     self.metrics.repeated_put_requests.inc();
                 } else {
@@ -96,7 +134,7 @@ impl DirectPut {
                     self.metrics.incoming_records.inc_by(u64::from(stored));
                     self.metrics.incoming_bytes.inc_by(stored_bytes);
                 }
-                Ok(Accepted { first, refused: (stored..records).collect() })
+                Ok(appended)
             }
             Err(error) => {
                 if matches!(error, AppendError::Full { .. }) {
@@ -150,9 +188,15 @@ impl Source for DirectPut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{record::CallId, sources::Limits, telemetry::Metrics};
+    use crate::{
+        record::CallId,
+        seams::{JournalError, Upstream},
+        sources::Limits,
+        telemetry::Metrics,
+    };
     use parking_lot::Mutex;
     use std::time::Duration;
+    use tokio::sync::watch;
 
     #[derive(Default)]
     struct Recorder(Mutex<Vec<Put>>);
@@ -166,7 +210,15 @@ mod tests {
             let records = before.unwrap_or(&put).records() as u32;
             let repeated = before.is_some();
             puts.push(put);
-            Ok(Appended { first: Position::START, records, repeated })
+            Ok(Appended { first: Position::START, records, repeated, places: None })
+        }
+
+        async fn upstream(&self) -> Result<Upstream, JournalError> {
+            Ok(Upstream::default())
+        }
+
+        fn settled(&self) -> watch::Receiver<Position> {
+            watch::Sender::new(Position::START).subscribe()
         }
     }
 

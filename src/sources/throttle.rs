@@ -31,11 +31,15 @@ impl Bucket {
     /// Takes `amount` if there is that much. More than a second's worth passes when the bucket is
     /// full and leaves a debt: a record larger than the limit must get through some time.
     fn take(&mut self, amount: f64) -> bool {
-        if self.tokens >= amount.min(self.rate) {
+        let has = self.has(amount);
+        if has {
             self.tokens -= amount;
-            return true;
         }
-        false
+        has
+    }
+
+    fn has(&self, amount: f64) -> bool {
+        self.tokens >= amount.min(self.rate)
     }
 }
 
@@ -45,6 +49,16 @@ struct Buckets {
     records: Option<Bucket>,
     bytes: Option<Bucket>,
     requests: Option<Bucket>,
+}
+
+impl Buckets {
+    fn refill(&mut self, now: Duration) {
+        let elapsed = now.saturating_sub(self.at);
+        self.at = now;
+        for bucket in [&mut self.records, &mut self.bytes, &mut self.requests] {
+            bucket.iter_mut().for_each(|bucket| bucket.refill(elapsed));
+        }
+    }
 }
 
 /// Decides which records of a put fit into a stream's limits.
@@ -64,24 +78,41 @@ impl Throttle {
         })))
     }
 
+    /// Whether all of the records fit together. More than a second's worth does when nothing has
+    /// been taken for a second, and leaves a debt.
+    pub fn admit_whole(&self, lengths: &[u32], now: Duration) -> bool {
+        let Some(buckets) = &self.0 else { return true };
+        let mut buckets = buckets.lock();
+        buckets.refill(now);
+        let bytes_wanted = lengths.iter().map(|&length| f64::from(length)).sum();
+        let Buckets { records, bytes, requests, .. } = &mut *buckets;
+        let mut wanted = [(requests, 1.0), (records, lengths.len() as f64), (bytes, bytes_wanted)];
+        // All are looked at before any is taken: what is refused costs nothing.
+        let fits = wanted
+            .iter()
+            .all(|(bucket, amount)| bucket.as_ref().is_none_or(|bucket| bucket.has(*amount)));
+        if fits {
+            for (bucket, amount) in &mut wanted {
+                bucket.iter_mut().for_each(|bucket| bucket.tokens -= *amount);
+            }
+        }
+        fits
+    }
+
     /// How many of the records fit, from the first on; none when the request itself does not. What
     /// is taken is always the beginning of a put, so that its number alone says what it was.
     pub fn admit(&self, lengths: &[u32], now: Duration) -> usize {
         let Some(buckets) = &self.0 else { return lengths.len() };
         let mut buckets = buckets.lock();
-        let elapsed = now.saturating_sub(buckets.at);
-        buckets.at = now;
+        buckets.refill(now);
         let Buckets { records, bytes, requests, .. } = &mut *buckets;
-        for bucket in [&mut *records, bytes, requests].into_iter().flatten() {
-            bucket.refill(elapsed);
-        }
         if requests.as_mut().is_some_and(|bucket| !bucket.take(1.0)) {
             return 0;
         }
         for (index, &length) in lengths.iter().enumerate() {
             // Both are looked at before either is taken: a refused record costs nothing.
             let fits = |bucket: &Option<Bucket>, amount: f64| {
-                bucket.as_ref().is_none_or(|bucket| bucket.tokens >= amount.min(bucket.rate))
+                bucket.as_ref().is_none_or(|bucket| bucket.has(amount))
             };
             if !fits(records, 1.0) || !fits(bytes, f64::from(length)) {
                 return index;
@@ -103,6 +134,21 @@ mod tests {
 
     fn at(ms: u64) -> Duration {
         Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_whole_put_fits_wholly_or_costs_nothing() {
+        let limits = Limits { records_per_second: Some(4), ..Limits::default() };
+        let limits = Limits { bytes_per_second: Some(100), ..limits };
+        let throttle = Throttle::new(limits, at(0));
+        assert!(throttle.admit_whole(&[10, 10, 10], at(0)));
+        assert!(!throttle.admit_whole(&[10, 10], at(0)), "one record is left");
+        assert!(!throttle.admit_whole(&[71], at(0)), "70 bytes are left");
+        assert!(throttle.admit_whole(&[70], at(0)));
+        assert!(throttle.admit_whole(&[40; 6], at(1000)), "more than ever fits, but all is there");
+        assert!(!throttle.admit_whole(&[1], at(2000)), "240 bytes are paid for in 2.4 s");
+        assert!(throttle.admit_whole(&[1], at(2500)));
+        assert!(Throttle::new(Limits::default(), at(0)).admit_whole(&[1; 100], at(0)));
     }
 
     #[test]

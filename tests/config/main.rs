@@ -188,9 +188,10 @@ streams:
     c.yaml:11:7: api.credentials[3].secret_access_key: the key "secret_access_key" is missing
     c.yaml:12:19: shutdown_timeout: "5 weeks" is no duration: write a number with ms, s, m, h or d, as in 300s
     c.yaml:13:1: memory_budget: must be at least 8MiB, not 1B
-    c.yaml:16:13: streams.clicks.source: must be direct_put, not a mapping
+    c.yaml:16:14: streams.clicks.source.kinesis.stream: give the stream's name, or stream_arn
     c.yaml:17:27: streams.clicks.journal.durability: must be fsync, os or memory, not "fsynk" — did you mean fsync?
     c.yaml:17:50: streams.clicks.journal.max_size: the key "max_size" appears twice — it stands in line 17 already
+    c.yaml:18:5: streams.clicks.throughput: has no effect on a source that pulls its records — leave it out
     c.yaml:18:38: streams.clicks.throughput.records_per_second: must be at least 0
     c.yaml:18:42: streams.clicks.throughput.bytes_per_second: 0 would refuse everything — leave it out for no limit
     c.yaml:21:11: streams.clicks.destinations[0].s3.buket: unknown key "buket" — did you mean "bucket"?
@@ -200,8 +201,8 @@ streams:
     c.yaml:25:9: streams.clicks.destinations[0].bucket: unknown key "bucket" — it belongs inside of "s3"
     c.yaml:27:13: streams.clicks.destinations[0].transforms[0].lamda: unknown key "lamda" — did you mean "lambda"?
     c.yaml:28:21: streams.clicks.destinations[0].transforms[1].lambda: must be a mapping, not text
-    c.yaml:29:26: streams.clicks.destinations[0].transforms[2].map: "map" cannot stand beside another one — only one of decompression, cloudwatch_log_processing, record_deaggregation, lambda, metadata_extraction, filter, map, append_delimiter goes here
-    c.yaml:30:13: streams.clicks.destinations[0].transforms[3]: is empty — known here: decompression, cloudwatch_log_processing, record_deaggregation, lambda, metadata_extraction, filter, map, append_delimiter
+    c.yaml:29:26: streams.clicks.destinations[0].transforms[2].map: "map" cannot stand beside another one — only one of decompression, cloudwatch_log_processing, record_deaggregation, lambda, metadata_extraction, filter, map, decode_schema_registry, single_line, csv_to_json, log_to_json, append_delimiter goes here
+    c.yaml:30:13: streams.clicks.destinations[0].transforms[3]: is empty — known here: decompression, cloudwatch_log_processing, record_deaggregation, lambda, metadata_extraction, filter, map, decode_schema_registry, single_line, csv_to_json, log_to_json, append_delimiter
     c.yaml:31:3: streams."a b": "a b" is no name for a stream: only a-z A-Z 0-9 _ . - are allowed
     c.yaml:31:11: streams."a b".destinations: a stream needs at least one destination
     c.yaml:32:3: streams._: "_" is no name for a stream: it is reserved

@@ -221,6 +221,7 @@ impl Setting {
             env: self.env,
             metrics: of_destination.clone(),
             uncounted_records: 0,
+            tally: None,
             status: status.clone(),
             budget: Budget::new(self.budget),
             pool: CpuPool::default(),

@@ -83,6 +83,10 @@ class Server(http.server.ThreadingHTTPServer):
 class Function:
     """What both kinds of server share: the checks, the calls so far and the answer."""
 
+    # What an event and its records have, in their order; more where the source is told.
+    event_members = EVENT_MEMBERS
+    record_members = RECORD_MEMBERS
+
     def __init__(self):
         self.answer = each(ok)
         self.calls = []
@@ -142,7 +146,7 @@ class Function:
     def event(self, body):
         """The event, its shape and the order of its members held against Firehose's."""
         event = json.loads(body, object_pairs_hook=self.ordered)
-        self.expect(list(event) == EVENT_MEMBERS, f"members {list(event)}")
+        self.expect(list(event) == self.event_members, f"members {list(event)}")
         identity = event.get("invocationId", "")
         self.expect(re.fullmatch(UUID, identity), f"invocationId {identity}")
         arn = event.get("deliveryStreamArn", "")
@@ -162,7 +166,7 @@ class Function:
         return dict(pairs)
 
     def check_record(self, record):
-        self.expect(list(record) == RECORD_MEMBERS, f"members of a record {list(record)}")
+        self.expect(list(record) == self.record_members, f"members of a record {list(record)}")
         identity = record["recordId"]
         self.expect(isinstance(identity, str) and identity, f"recordId {identity!r}")
         arrival = record["approximateArrivalTimestamp"]

@@ -8,10 +8,14 @@ import pytest
 import firehose_endpoint
 import harness
 import http_deliveries
+import kafka
 import opensearch_bulk
 import otel
 from certificates import certificates  # noqa: F401, a fixture
+from dynamodb import dynamo  # noqa: F401, a fixture
+from kinesis import kinesis, kinesis_server  # noqa: F401, fixtures
 from opensearch import opensearch, opensearch_server  # noqa: F401, fixtures
+from topics import topics  # noqa: F401, a fixture
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +51,14 @@ def s3_server(tmp_path):
 def collector(tmp_path_factory):
     """One for all tests: each tells its own records from the others'."""
     one = otel.Collector(tmp_path_factory.mktemp("collector")).start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory, certificates):  # noqa: F811
+    """One for all tests: each has topics and groups of its own."""
+    one = kafka.Kafka(tmp_path_factory.mktemp("kafka"), certificates=certificates).start()
     yield one
     one.stop()
 

@@ -9,13 +9,17 @@ import json
 import os
 import subprocess
 import threading
+import urllib.request
 
+import confluent_kafka
+import confluent_kafka.admin
 import pyarrow.parquet
 import pytest
 import zstandard
 
 import datadog_intake
 import harness
+import kafka
 import opensearch_bulk
 import splunk_hec
 from certificates import with_tls
@@ -359,6 +363,7 @@ def etc(tmp_path, certificates):
     folder.mkdir()
     named = "collector.key webhook.token hec.token search.password datadog.key new-relic.key"
     named += " dynatrace.token sumo-logic.token elastic.key another.key"
+    named += " http.token http-old.token"
     for name in named.split():
         (folder / name).write_text(KEY + "\n")
     (folder / "tls.crt").write_bytes((certificates / "ca.crt").read_bytes())
@@ -545,6 +550,193 @@ def test_partners_as_they_stand(tmp_path, etc):
     )
     assert done.returncode == 0, done.stderr
     assert KEY not in done.stdout + done.stderr
+
+
+# ---------------------------------------------------------------------------------- sources
+
+
+def read_from_source(d, stream, records):
+    """Waits until so many records of a source are in the journal."""
+    read = 'standpipe_data_read_from_source_records_total{stream="%s"}' % stream
+    harness.wait_for(lambda: f"{read} {records}\n" in d.get("/metrics")[1], f"{stream} has read")
+
+
+def test_kinesis(example, s3_server, kinesis):
+    s3_server.client().create_bucket(Bucket="my-lake")
+    kinesis.create("clicks", shards=2)
+    kinesis.put("clicks", [b'{"n":%d}' % n for n in range(6)])
+    aws = f"aws:\n  endpoint: {s3_server.url}\n  kinesis_endpoint: {kinesis.url}\n"
+    d = example("kinesis.yaml", {**LISTEN, "aws:\n": aws}, env=KEYS)
+    read_from_source(d, "clicks", 6)
+    assert d.terminate() == 0
+    found = lines(s3_server.objects("my-lake"), "clicks/dt=2")
+    events = [json.loads(line) for content in found.values() for line in content]
+    assert sorted((event["n"], event["partition_key"]) for event in events) == [
+        (n, f"key-{n}") for n in range(6)
+    ]
+
+
+def produce(broker, topic, *records):
+    """Makes a topic of one partition that holds these records."""
+    client = {"bootstrap.servers": broker.brokers}
+    admin = confluent_kafka.admin.AdminClient(client)
+    admin.create_topics([confluent_kafka.admin.NewTopic(topic, 1, 1)])[topic].result(60)
+    producer = confluent_kafka.Producer({**client, "message.timeout.ms": 60_000})
+    for record in records:
+        producer.produce(topic, record)
+    assert producer.flush(60) == 0
+
+
+BROKERS = "kafka-1.example:9093, kafka-2.example:9093"
+IN_PLAIN_TEXT = {"tls: {ca: /etc/standpipe/tls.crt}": "tls:"}
+
+
+def test_kafka(example, s3_server, kafka_broker, etc):
+    s3_server.client().create_bucket(Bucket="my-lake")
+    (etc / "kafka.password").write_text(kafka.SCRAM[1] + "\n")
+    produce(kafka_broker, "orders", b'{"order":1}', b'{"order":2}')
+    produce(kafka_broker, "payments-eu", b'{"payment":1}')
+    changes = {
+        **LISTEN,
+        **in_bucket(s3_server),
+        **IN_PLAIN_TEXT,
+        BROKERS: kafka_broker.sasl_brokers,
+        "username: standpipe": f"username: {kafka.SCRAM[0]}",
+        "/etc/standpipe": str(etc),
+    }
+    d = example("kafka.yaml", changes, env=KEYS)
+    read_from_source(d, "orders", 3)
+    found = delivered(d, lambda: s3_server.objects("my-lake"), 2)
+    by_topic = {key.split("/")[1]: value for key, value in lines(found, "kafka/").items()}
+    assert {topic: sorted(content) for topic, content in by_topic.items()} == {
+        "orders": [b'{"order":1}', b'{"order":2}'],
+        "payments-eu": [b'{"payment":1}'],
+    }
+
+
+def test_replicas_kafka(example, s3_server, kafka_broker):
+    s3_server.client().create_bucket(Bucket="my-logs")
+    changes = {
+        **in_bucket(s3_server),
+        **IN_PLAIN_TEXT,
+        "0.0.0.0:4573": "127.0.0.1:PORT",
+        "kafka-1.example:9093, kafka-2.example:9093, kafka-3.example:9093": kafka_broker.brokers,
+        # The broker is alone.
+        "replication_factor: 3": "replication_factor: 1",
+        # What is open when a replica stops is left to the others.
+        "interval: 60s": "interval: 1s",
+    }
+    d = example("replicas-kafka.yaml", changes, env=KEYS)
+    sent = [b"one\n", b"two\n"]
+    d.put("clicks", *sent)
+
+    def arrived():
+        found = lines(s3_server.objects("my-logs"), "clicks/dt=2")
+        return sorted(line + b"\n" for content in found.values() for line in content)
+
+    harness.wait_for(lambda: arrived() == sent, "both are delivered")
+    assert d.terminate() == 0
+    assert arrived() == sent
+
+
+def test_file_sidecar(example, s3_server, tmp_path):
+    s3_server.client().create_bucket(Bucket="my-logs")
+    folder = tmp_path / "app"
+    folder.mkdir()
+    one, two = b"2026-01-02 one\n  at a\n  at b", b"2026-01-02 two"
+    log = folder / "app.log"
+    log.write_bytes(one + b"\n" + two + b"\n")
+    (folder / "app.log.tmp").write_bytes(b"2026-01-02 left out\n")
+    d = example(
+        "file-sidecar.yaml",
+        {**LISTEN, **in_bucket(s3_server), "/var/log/app/": f"{folder}/"},
+        env=KEYS,
+    )
+    keys = {**os.environ, **KEYS, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE"}
+    # As its comment says.
+    d.command("shipped", "--wait", "60s", log, "--endpoint-url", d.url, env=keys)
+    found = delivered(d, lambda: s3_server.objects("my-logs"), 1)
+    ((key, answer),) = found.items()
+    assert key.startswith("app/dt=2") and key.endswith(".zst")
+    content = zstandard.ZstdDecompressor().decompressobj().decompress(answer["Body"])
+    assert content == one + b"\n" + two + b"\n"
+
+
+def test_kubernetes_node(example, s3_server, tmp_path):
+    s3_server.client().create_bucket(Bucket="my-logs")
+    pods = tmp_path / "pods"
+    for pod, text in [("shop_web-0_1234-abcd", "hello"), ("kube-system_dns_1234-ef", "left out")]:
+        folder = pods / pod / "main"
+        folder.mkdir(parents=True)
+        time = "2026-01-02T03:04:05.000000006Z"
+        (folder / "0.log").write_text(f"{time} stdout P {text} \n{time} stdout F again\n")
+    d = example(
+        "kubernetes-node.yaml",
+        {**LISTEN, **in_bucket(s3_server), "/var/log/pods/": f"{pods}/"},
+        env=KEYS,
+    )
+    read_from_source(d, "containers", 1)
+    ((key, answer),) = delivered(d, lambda: s3_server.objects("my-logs"), 1).items()
+    assert key.startswith("k8s/shop/dt=2")
+    event = json.loads(gzip.decompress(answer["Body"]))
+    assert (event["log"], event["stream"]) == ("hello again", "stdout")
+    named = event["kubernetes"]
+    assert (named["pod_name"], named["container_name"]) == ("web-0", "main")
+
+
+def test_http(example, s3_server, etc):
+    s3_server.client().create_bucket(Bucket="my-events")
+    port = harness.free_port()
+    tls = "tls: &tls {certificate: /etc/standpipe/tls.crt, key: {file: /etc/standpipe/tls.key}}"
+    d = example(
+        "http.yaml",
+        {
+            **LISTEN,
+            **in_bucket(s3_server),
+            "0.0.0.0:4574": f"127.0.0.1:{port}",
+            # Certificates of sources have tests of their own.
+            tls: "plain_http: false",
+            "tls: *tls": "plain_http: false",
+            "/etc/standpipe": str(etc),
+        },
+        env=KEYS,
+    )
+
+    def post(path, body, **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"http://127.0.0.1:{port}{path}"
+        request = urllib.request.Request(url, body, named, method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert answer.status == 200
+            return json.loads(answer.read())
+
+    harness.wait_for(lambda: harness.listening(port), "the address is listened on")
+    bearer = {"Authorization": f"Bearer {KEY}"}
+    answer = post("/events", b'{"n":1}\n{"n":2}\n', Content_Type="application/x-ndjson", **bearer)
+    assert answer["accepted"] == 2
+    data = base64.b64encode(b"from afar").decode()
+    body = {"requestId": "a-b", "timestamp": 1, "records": [{"data": data}]}
+    answer = post(
+        "/from-firehose",
+        json.dumps(body).encode(),
+        Content_Type="application/json",
+        X_Amz_Firehose_Protocol_Version="1.0",
+        X_Amz_Firehose_Request_Id="a-b",
+        X_Amz_Firehose_Access_Key=KEY,
+    )
+    assert answer["requestId"] == "a-b"
+    answer = post("/services/collector", b'{"event":"log"}', Authorization=f"Splunk {KEY}")
+    assert answer["code"] == 0
+    record = {"body": {"stringValue": "line"}}
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
+    post("/v1/logs", json.dumps(logs).encode(), Content_Type="application/json", **bearer)
+    found = delivered(d, lambda: s3_server.objects("my-events"), 4)
+    assert {key.split("/")[0]: answer["Body"] for key, answer in found.items()} == {
+        "events": b'{"n":1}\n{"n":2}\n',
+        "from-firehose": b"from afar",
+        "splunk": b"log\n",
+        "otel": b'{"body":"line"}\n',
+    }
 
 
 def test_every_example_is_run():

@@ -29,7 +29,10 @@ async fn a_retry_after_a_crash_gets_the_first_answer() {
         let journal = open_sim(&files);
         for n in 0..60 {
             let again = journal.append(with_call(n)).await.unwrap();
-            assert_eq!(again, Appended { first: at(u64::from(n) * 2), records: 2, repeated: true });
+            assert_eq!(
+                again,
+                Appended { first: at(u64::from(n) * 2), records: 2, repeated: true, places: None }
+            );
         }
         assert_eq!(*journal.tail().borrow(), at(120));
     }
@@ -82,7 +85,7 @@ async fn a_refused_call_may_be_tried_again() {
     journal.append(with_call(1)).await.unwrap_err();
     journal.set_max_bytes(1 << 20);
     let answer = journal.append(with_call(1)).await.unwrap();
-    assert_eq!(answer, Appended { first: at(0), records: 2, repeated: false });
+    assert_eq!(answer, Appended { first: at(0), records: 2, repeated: false, places: None });
     journal.set_max_bytes(10);
     assert!(journal.append(with_call(1)).await.unwrap().repeated, "a full journal still knows it");
 }
@@ -95,7 +98,7 @@ async fn a_write_that_was_taken_back_is_forgotten() {
     files.trouble(Trouble::Full(0));
     journal.append(with_call(2)).await.unwrap_err();
     let answer = journal.append(with_call(2)).await.unwrap();
-    assert_eq!(answer, Appended { first: at(2), records: 2, repeated: false });
+    assert_eq!(answer, Appended { first: at(2), records: 2, repeated: false, places: None });
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn appends_in_order(journal: Arc<dyn Journal>) {
     let mut tail = journal.tail();
     assert_eq!(*tail.borrow_and_update(), at(0));
     let first = journal.append(put(&[b"a", b"", b"ccc"])).await.unwrap();
-    assert_eq!(first, Appended { first: at(0), records: 3, repeated: false });
+    assert_eq!(first, Appended { first: at(0), records: 3, repeated: false, places: None });
     assert!(tail.has_changed().unwrap(), "an append moves the tail");
     assert_eq!(*tail.borrow_and_update(), at(3));
     assert_eq!(journal.append(put(&[b"d"])).await.unwrap().first, at(3));
@@ -67,7 +67,7 @@ async fn reads_are_cut(journal: Arc<dyn Journal>) {
 
 async fn odd_puts(journal: Arc<dyn Journal>) {
     let empty = journal.append(put(&[])).await.unwrap();
-    assert_eq!(empty, Appended { first: at(0), records: 0, repeated: false });
+    assert_eq!(empty, Appended { first: at(0), records: 0, repeated: false, places: None });
     journal.append(put(&[b""])).await.unwrap();
     let mut wrong = put(&[b"abc"]);
     wrong.lengths[0] = 4;
@@ -124,10 +124,14 @@ async fn retried_calls(journal: Arc<dyn Journal>) {
     assert!(!journal.append(one.clone()).await.unwrap().repeated);
     journal.append(put(&[b"other"])).await.unwrap();
     let again = journal.append(one.clone()).await.unwrap();
-    assert_eq!(again, Appended { first: at(0), records: 1, repeated: true });
+    assert_eq!(again, Appended { first: at(0), records: 1, repeated: true, places: None });
     one.call = Some(standpipe::record::CallId { body_checksum: 99, ..call(1) });
     let other = journal.append(one).await.unwrap();
-    assert_eq!(other, Appended { first: at(2), records: 1, repeated: false }, "another body");
+    assert_eq!(
+        other,
+        Appended { first: at(2), records: 1, repeated: false, places: None },
+        "another body"
+    );
     let mut flight = put(&[b"in flight"]);
     flight.call = Some(call(2));
     let attempts = (0..20).map(|_| journal.append(flight.clone()));
@@ -138,9 +142,13 @@ async fn retried_calls(journal: Arc<dyn Journal>) {
     assert_eq!(*journal.tail().borrow(), at(4));
     let part = put_with_call(&[b"a", b"b"], 3);
     let stored = journal.append(part).await.unwrap();
-    assert_eq!(stored, Appended { first: at(4), records: 2, repeated: false });
+    assert_eq!(stored, Appended { first: at(4), records: 2, repeated: false, places: None });
     let whole = journal.append(put_with_call(&[b"a", b"b", b"c"], 3)).await.unwrap();
-    assert_eq!(whole, Appended { first: at(4), records: 2, repeated: true }, "the part is told");
+    assert_eq!(
+        whole,
+        Appended { first: at(4), records: 2, repeated: true, places: None },
+        "the part is told"
+    );
 }
 
 async fn many_writers(journal: Arc<dyn Journal>) {

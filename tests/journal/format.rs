@@ -45,7 +45,7 @@ async fn version_1_is_readable() {
     assert_eq!(journal.stats().damaged, 0);
     assert_eq!(journal.open_cursor("s3", false).await, Ok(at(2)));
     let again = journal.append(called()).await.unwrap();
-    assert_eq!(again, Appended { first: at(3), records: 1, repeated: true });
+    assert_eq!(again, Appended { first: at(3), records: 1, repeated: true, places: None });
     assert_eq!(journal.append(put(&[b"new"])).await.unwrap().first, at(5));
 }
 

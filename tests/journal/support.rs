@@ -3,9 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use standpipe::{
-    buffer::{Durability, Keyring, LocalJournal, Options, Tuning},
+    buffer::{Keyring, LocalJournal, Options, Tuning},
     env::{Env, ManualClock, sim::SimFiles},
-    record::{CallId, Frame, Position, Put},
+    record::{CallId, Frame, Position, Provenance, Put, Step},
     seams::{Entry, Journal},
     units::ByteSize,
 };
@@ -30,7 +30,7 @@ pub fn call(n: u8) -> CallId {
 }
 
 pub fn options(max_bytes: u64) -> Options {
-    Options { durability: Durability::Fsync, max_size: ByteSize(max_bytes) }
+    Options { max_size: ByteSize(max_bytes), ..Options::default() }
 }
 
 /// Segments of 4 KiB, so that a few puts fill several.
@@ -99,4 +99,15 @@ pub fn segments(files: &SimFiles) -> Vec<String> {
     use standpipe::env::Files;
     let names = files.list(Path::new(FOLDER)).unwrap();
     names.into_iter().filter(|name| name.ends_with(".seg")).collect()
+}
+
+/// A put of one record of a source that stands at these places afterwards.
+pub fn pulled(record: &[u8], steps: &[(&str, Option<&str>)]) -> Put {
+    let step = |&(key, position): &(&str, Option<&str>)| match position {
+        Some(position) => Step::to(key, position),
+        None => Step::done(key),
+    };
+    let provenance =
+        Provenance { steps: steps.iter().map(step).collect(), ..Provenance::default() };
+    Put { provenance: Some(Box::new(provenance)), ..put(&[record]) }
 }

@@ -83,7 +83,11 @@ impl Backend for Fake {
         let before: u64 = puts.iter().map(|(_, put)| put.records() as u64).sum();
         puts.push((stream.to_owned(), put));
         Ok(PutAnswer {
-            record_ids: RecordIds { journal: JOURNAL, first: Position::new(0, before) },
+            record_ids: RecordIds {
+                journal: JOURNAL,
+                first: Position::new(0, before),
+                places: None,
+            },
             encrypted: stream == "encrypted",
             refused,
             refusal: "Slow down.",
@@ -116,6 +120,10 @@ impl Backend for Fake {
 
     async fn flush(&self, stream: &str) -> Result<Value, ApiError> {
         Ok(json!({"flushed": stream}))
+    }
+
+    async fn shipped(&self, path: &str) -> Result<Value, ApiError> {
+        Ok(json!({"path": path}))
     }
 
     async fn trace(&self, record_id: &str) -> Result<Value, ApiError> {

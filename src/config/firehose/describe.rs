@@ -29,6 +29,16 @@ impl Hose {
             description["Source"] =
                 json!({"DirectPutSourceDescription": {"ThroughputHintInMBs": hint}});
         }
+        let described = match self.stream_type {
+            StreamType::DirectPut => None,
+            StreamType::KinesisStreamAsSource => Some("KinesisStreamSourceDescription"),
+            StreamType::MskAsSource => Some("MSKSourceDescription"),
+        };
+        if let Some(member) = described.filter(|_| !self.source.is_empty()) {
+            let mut source = self.source.clone();
+            source.insert("DeliveryStartTimestamp".into(), seconds(self.created_ms));
+            description["Source"] = json!({member: source});
+        }
         description["Destinations"] = self.destinations();
         description["HasMoreDestinations"] = json!(false);
         json!({"DeliveryStreamDescription": description})

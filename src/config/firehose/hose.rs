@@ -59,6 +59,9 @@ impl Status {
 pub enum StreamType {
     #[default]
     DirectPut,
+    KinesisStreamAsSource,
+    #[serde(rename = "MSKAsSource")]
+    MskAsSource,
 }
 
 impl StreamType {
@@ -66,6 +69,8 @@ impl StreamType {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DirectPut => "DirectPut",
+            Self::KinesisStreamAsSource => "KinesisStreamAsSource",
+            Self::MskAsSource => "MSKAsSource",
         }
     }
 }
@@ -104,6 +109,9 @@ pub struct Hose {
     /// DirectPutSourceConfiguration.ThroughputHintInMBs; for information only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput_hint_mbs: Option<i64>,
+    /// The members of KinesisStreamSourceConfiguration or MSKSourceConfiguration.
+    #[serde(default, skip_serializing_if = "Document::is_empty")]
+    pub source: Document,
     /// By key; a tag may have no value.
     #[serde(default)]
     pub tags: BTreeMap<String, Option<String>>,
@@ -135,7 +143,7 @@ impl Hose {
     pub fn create(body: &Value, ctx: &HoseContext) -> Result<Self, ApiError> {
         let body = known_input(Operation::CreateDeliveryStream, body)?;
         let (member, configuration) = only_one(&body, "DestinationConfiguration")?;
-        check_source(&body)?;
+        let (stream_type, source) = source_of(&body)?;
         let encryption = match body.get("DeliveryStreamEncryptionConfigurationInput") {
             Some(input) => encryption::started(input)?,
             None => Encryption::default(),
@@ -154,7 +162,8 @@ impl Hose {
             version_id: 1,
             created_ms: ctx.now_ms,
             updated_ms: None,
-            stream_type: StreamType::DirectPut,
+            stream_type,
+            source,
             throughput_hint_mbs: body["DirectPutSourceConfiguration"]["ThroughputHintInMBs"]
                 .as_i64(),
             tags: tags::from_list(&body["Tags"]),
@@ -282,8 +291,9 @@ fn only_one<'a>(body: &'a Value, ending: &str) -> Result<(&'a str, &'a Value), A
     }
 }
 
-/// The rules of DeliveryStreamType and its configurations.
-fn check_source(body: &Value) -> Result<(), ApiError> {
+/// What feeds a stream, and how that is described. The rules of DeliveryStreamType and its
+/// configurations.
+fn source_of(body: &Value) -> Result<(StreamType, Document), ApiError> {
     let kind = body["DeliveryStreamType"].as_str().unwrap_or("DirectPut");
     for (member, printed, of) in [
         ("DirectPutSourceConfiguration", "DirectPutSourceConfiguration", "DirectPut"),
@@ -297,10 +307,28 @@ fn check_source(body: &Value) -> Result<(), ApiError> {
             )));
         }
     }
-    if kind != "DirectPut" {
-        return Err(ApiError::invalid_argument(format!(
-            "DeliveryStreamType {kind} is not available here. Available: DirectPut."
-        )));
+    let (stream_type, member) = match kind {
+        "DirectPut" => return Ok((StreamType::DirectPut, Document::new())),
+        "KinesisStreamAsSource" => {
+            (StreamType::KinesisStreamAsSource, "KinesisStreamSourceConfiguration")
+        }
+        "MSKAsSource" => (StreamType::MskAsSource, "MSKSourceConfiguration"),
+        _ => {
+            return Err(ApiError::invalid_argument(format!(
+                "DeliveryStreamType {kind} is not available here. Available: DirectPut, \
+                 KinesisStreamAsSource, MSKAsSource."
+            )));
+        }
+    };
+    if !body["DeliveryStreamEncryptionConfigurationInput"].is_null() {
+        return Err(ApiError::invalid_argument(
+            "Server-side encryption is only applicable for DirectPut stream type",
+        ));
     }
-    Ok(())
+    let Value::Object(source) = &body[member] else {
+        return Err(ApiError::invalid_argument(format!(
+            "{member} is required for {kind} stream type"
+        )));
+    };
+    Ok((stream_type, source.clone()))
 }

@@ -112,6 +112,11 @@ impl<'a> Leaf<'a> {
         self.properties().and_then(|known| known.get(key)).or_else(free)
     }
 
+    /// The only word that a key may have: what tells this alternative from the others.
+    pub fn word(&self, key: &str) -> Option<&'a str> {
+        self.properties()?.get(key)?["const"].as_str()
+    }
+
     pub fn required(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.0["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
     }

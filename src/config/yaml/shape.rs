@@ -325,10 +325,17 @@ fn tags<'a>(leaves: &[Leaf<'a>]) -> Vec<&'a str> {
     tags.filter(|tags| tags.len() > 1).unwrap_or_default()
 }
 
-/// The alternative that a mapping is meant to be: by its only key where the alternatives are
-/// told apart by one (`sse_kms: …`), otherwise the first that is a mapping at all.
+/// The alternative that a mapping is meant to be: by a word where the alternatives are told apart
+/// by one (`mechanism: plain`), by its only key where they are told apart by that (`sse_kms: …`),
+/// otherwise the first that is a mapping at all.
 fn choose<'a>(entries: &[Entry], leaves: &[Leaf<'a>]) -> Option<Leaf<'a>> {
     let mappings = || leaves.iter().copied().filter(|leaf| leaf.is_mapping());
+    let says = |leaf: &Leaf| {
+        entries.iter().any(|entry| match &entry.value.body {
+            Body::Scalar(scalar) => leaf.word(&entry.key) == Some(scalar.text.as_str()),
+            Body::List(_) | Body::Map(_) => false,
+        })
+    };
     let knows = |leaf: &Leaf| entries.iter().any(|entry| leaf.property(&entry.key).is_some());
-    mappings().find(knows).or_else(|| mappings().next())
+    mappings().find(says).or_else(|| mappings().find(knows)).or_else(|| mappings().next())
 }

@@ -179,6 +179,10 @@ fn mistakes_of_partitions() {
              when Dynamic Partitioning is enabled. — set dynamic_partitioning: {enabled: true}",
         ),
         (
+            partitioned("partitionKeyFromQuery:app", "source:offset"),
+            "s3.prefix: Prefix has the unknown expression !{source:offset}; use topic, partition,",
+        ),
+        (
             partitioned("enabled: true", "max_active_partitions: 100001"),
             "s3.dynamic_partitioning.max_active_partitions: must be 1 to 100000",
         ),
@@ -288,6 +292,8 @@ fn large_batches_are_the_default_of_lakes() {
     for (s3, transforms, size) in [
         (PARTITIONED.to_owned(), EXTRACTION, mib(128)),
         (format!("{PARTITIONED}\nbuffering: {{interval: 60s}}"), EXTRACTION, mib(128)),
+        // What is known of the source needs no transform.
+        (PARTITIONED.replace("partitionKeyFromQuery:app", "source:topic"), "", mib(128)),
         (format!("{PARTITIONED}\nbuffering: {{size: 5MiB}}"), EXTRACTION, mib(5)),
         (conversion.to_owned(), "", mib(128)),
         (conversion.replace("{schema", "{enabled: false, schema"), "", mib(5)),

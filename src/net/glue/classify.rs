@@ -17,6 +17,9 @@ use crate::{
 /// A partition that somebody else was quicker to make.
 pub(super) const ALREADY_EXISTS: &str = "Glue.AlreadyExistsException";
 
+/// What was asked for is not there.
+pub(super) const NOT_FOUND: &str = "DataFormatConversion.EntityNotFound";
+
 const INTERNAL: &str = "DataFirehose.InternalError";
 
 /// Glue answered with an error.
@@ -40,7 +43,7 @@ fn meaning(action: &str, name: &str, status: u16, said: &str) -> (&'static str, 
             ("DataFormatConversion.InvalidVersionId", false)
         }
         "InvalidInput" if version => ("DataFormatConversion.InvalidVersionId", false),
-        "EntityNotFound" => ("DataFormatConversion.EntityNotFound", false),
+        "EntityNotFound" => (NOT_FOUND, false),
         "InvalidInput" | "Validation" => ("DataFormatConversion.InvalidInput", false),
         "AlreadyExists" => (ALREADY_EXISTS, false),
         "AccessDenied" => ("DataFormatConversion.AccessDenied", false),

@@ -3,10 +3,12 @@
 
 mod cached;
 mod classify;
+mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use cached::CachedTable;
+pub use schema::SchemaVersion;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

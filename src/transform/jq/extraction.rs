@@ -72,7 +72,7 @@ impl Extraction {
     /// By jaq; every record of `open` has no verdict yet.
     fn run(&self, records: &[Record], open: &[usize], room: Room) -> Vec<Result<Keys, Failure>> {
         let keys = |&index: &usize| {
-            self.program.run(&records[index].data, room, object).map_err(|failed| {
+            self.program.run(&records[index], room, object).map_err(|failed| {
                 Failure::new(
                     METADATA_EXTRACTION_FAILED,
                     CODE,

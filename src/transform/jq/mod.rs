@@ -6,8 +6,8 @@
 //! | [`Filter`] | `filter` | the records for which it is true |
 //! | [`Map`] | `map` | a record for each output |
 //!
-//! The language is jaq's, which is jq's but for details. A filter reads its record and nothing
-//! else: no file, no environment, no clock (`natives`). It is bounded in steps and in the depth of its
+//! The language is jaq's, which is jq's but for details. A filter reads its record, and where that
+//! comes from (`source`), and nothing else: no file, no environment, no clock (`natives`). It is bounded in steps and in the depth of its
 //! recursion (`guard`), in the number and the size of its outputs and in the strings that `*`
 //! makes (`natives`); what it puts together from one record by other means is bounded by its steps
 //! only, so a filter of the user's own making that doubles a string forty times still takes all
@@ -36,9 +36,12 @@ mod query;
 mod reshape;
 mod rewrite;
 pub(super) mod scan;
+mod source;
 
 #[cfg(test)]
 mod bounds_tests;
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 //!
 //! | filter | here |
 //! |---|---|
-//! | `env`, `$ENV`, `input`, `inputs`, `import`, `include` | unknown: a filter reads its record and nothing else |
+//! | `env`, `$ENV`, `input`, `inputs`, `import`, `include` | unknown: a filter reads its record, `$source` and nothing else |
 //! | `now` | unknown: a record that is read again after a crash must be taken apart the same way |
 //! | `debug`, `stderr` | pass their input on and print nothing: records do not belong into logs |
 //! | `range` | counts its steps |

@@ -22,9 +22,9 @@ use super::{
     guard::{self, Budget, Data, Exhausted, Guarded, Room},
     natives,
     query::{self, Construction},
-    rewrite,
+    rewrite, source,
 };
-use crate::limits;
+use crate::{limits, record::Record};
 
 /// The name of the user's filter among the definitions.
 const MAIN: &str = "standpipe_main";
@@ -34,6 +34,8 @@ pub struct Program {
     filter: Filter<Guarded>,
     /// What it reads of an object, if not all.
     fields: Option<Vec<String>>,
+    /// Whether it asks where the record comes from.
+    wants_source: bool,
 }
 
 impl std::fmt::Debug for Program {
@@ -78,7 +80,8 @@ pub(super) fn inspect(text: &str) -> Result<(Program, Shape), JqError> {
                 is_no_object: query::is_no_object(&term),
             };
             let fields = query::fields(&term);
-            Ok((Program { filter: link(text, term)?, fields }, shape))
+            let wants_source = source::is_named(text);
+            Ok((Program { filter: link(text, term)?, fields, wants_source }, shape))
         }));
         attempt.unwrap_or_else(|_| Err(at(text, 0..0, "the filter cannot be compiled".to_owned())))
     })
@@ -131,8 +134,9 @@ fn link<'s>(text: &'s str, term: Term<&'s str>) -> Result<Filter<Guarded>, JqErr
     let file = File { code: MAIN, path: () };
     let modules = Loader::new(natives::definitions().chain([main])).load(&arena, file);
     let modules = modules.map_err(|_| at(text, 0..0, "the filter cannot be loaded".to_owned()))?;
-    let compiled = Compiler::default().with_funs(natives::functions()).compile(modules);
-    compiled.map_err(|errors| {
+    let compiler = Compiler::default().with_funs(natives::functions());
+    let globals = source::is_named(text).then_some(source::NAME);
+    compiler.with_global_vars(globals).compile(modules).map_err(|errors| {
         let first = errors.into_iter().flat_map(|(_, errors)| errors).next();
         let (name, kind) = first.expect("an error says where it is");
         let what = match kind {
@@ -166,16 +170,21 @@ impl Program {
     /// Runs the filter on a record; `take` pulls as many outputs as it wants.
     pub(super) fn run<T>(
         &self,
-        record: &Bytes,
+        record: &Record,
         room: Room,
         take: impl FnOnce(&mut Outputs<'_>) -> Result<T, String>,
     ) -> Result<T, Failed> {
         let attempt = panic::catch_unwind(AssertUnwindSafe(|| {
-            let input = document::read(record, self.fields.as_deref());
+            let input = document::read(&record.data, self.fields.as_deref());
             let input = input.ok_or(Failed::NotJson)?;
-            let budget = Budget::new(record.len(), room);
+            let source = self.wants_source.then(|| source::json(&record.notes));
+            let source_bytes = source.as_ref().map_or(0, Bytes::len);
+            let source = source.map(|json| {
+                document::read(&json, None).expect("it is JSON of our own, two levels deep")
+            });
+            let budget = Budget::new(record.data.len() + source_bytes, room);
             let data = Data { lut: &self.filter.lut, budget: &budget };
-            let context = Ctx::<Guarded>::new(data, Vars::new([]));
+            let context = Ctx::<Guarded>::new(data, Vars::new(source));
             let outputs = self.filter.id.run((context, input));
             take(&mut outputs.map(|output| output.map_err(message))).map_err(Failed::Jq)
         }));

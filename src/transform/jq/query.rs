@@ -40,6 +40,8 @@ fn object(entries: &[(Term<&str>, Option<Term<&str>>)]) -> Option<Construction> 
             key => literal(key)?,
         };
         let path = match (key, value) {
+            // The key is what the variable holds.
+            (Term::Var(_), Some(_)) => return None,
             (_, Some(value)) => plain_path(value),
             (Term::Var(_), None) => None,
             (_, None) => Some(vec![Step::Key(name.clone())]),

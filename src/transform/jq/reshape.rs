@@ -42,7 +42,7 @@ impl Transform for Filter {
             Err(failed) => fail("Standpipe.FilterFailed", failed),
         };
         with_room(|room| {
-            let keep = |record: &Record| verdict(record, self.0.run(&record.data, room, is_true));
+            let keep = |record: &Record| verdict(record, self.0.run(record, room, is_true));
             records.iter().map(keep).collect()
         })
     }
@@ -75,7 +75,7 @@ impl Transform for Map {
 
     async fn apply(&self, records: &[Record]) -> Vec<Verdict> {
         with_room(|room| {
-            let verdict = |record: &Record| match self.0.run(&record.data, room, texts) {
+            let verdict = |record: &Record| match self.0.run(record, room, texts) {
                 Ok(texts) => pieces(record, texts),
                 Err(failed) => fail("Standpipe.MapFailed", failed),
             };

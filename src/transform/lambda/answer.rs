@@ -12,7 +12,7 @@ use serde::de::{
 
 use super::{
     codes::{self, Code},
-    event::Id,
+    event::{Id, is_of_kafka},
 };
 use crate::{
     limits::LAMBDA_PARTITION_KEYS_MAX,
@@ -127,6 +127,8 @@ struct Returned<'a> {
     record_id: Text<'a>,
     result: Text<'a>,
     data: Text<'a>,
+    /// The same of a record of Kafka.
+    kafka_value: Text<'a>,
     metadata: Object<Metadata<'a>>,
 }
 
@@ -160,7 +162,12 @@ impl Returned<'_> {
             }
             _ => return Err(codes::UNKNOWN_RESULT),
         }
-        let data = match &self.data {
+        // A function that says `data` of a record of Kafka means the same.
+        let data = match &self.kafka_value {
+            value @ (Text::Is(_) | Text::Other) if is_of_kafka(record) => value,
+            _ => &self.data,
+        };
+        let data = match data {
             Text::Is(data) => decode(data.as_bytes()).ok_or(codes::NOT_BASE64)?,
             Text::Absent => return Err(codes::NO_DATA),
             Text::Other => return Err(codes::NOT_BASE64),
@@ -397,6 +404,7 @@ members!(Returned {
     "recordId" => record_id,
     "result" => result,
     "data" => data,
+    "kafkaRecordValue" => kafka_value,
     "metadata" => metadata
 });
 members!(Metadata { "partitionKeys" => partition_keys, "otfMetadata" => table });

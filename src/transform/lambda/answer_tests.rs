@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    fault::output_type::PROCESSING_FAILED, record::Position, transform::lambda::event::ids,
+    fault::output_type::PROCESSING_FAILED,
+    record::{Origin, Place, Position, Provenance},
+    transform::lambda::event::ids,
 };
 
 fn records(count: u64) -> Vec<Record> {
@@ -38,6 +40,35 @@ fn spell(verdict: &Verdict) -> String {
             failure.cause.code.clone()
         }
         Verdict::Split(_) => "split".into(),
+    }
+}
+
+#[test]
+fn a_record_of_kafka_comes_back_as_its_value() {
+    let place = Place { topic: Some("t".into()), ..Place::default() };
+    let provenance = Provenance { place: Some(place), ..Provenance::default() };
+    let notes = Notes::of(Origin::new(provenance, 0));
+    let [plain] = &records(1)[..] else { panic!("one was asked for") };
+    let kafka = Record { notes, ..plain.clone() };
+    let judged = |record: &Record, members: Value| {
+        let record = std::slice::from_ref(record);
+        let ids = ids(record);
+        let mut returned = json!({"recordId": ids[0].as_str(), "result": "Ok"});
+        returned.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let answer = json!({"records": [returned]}).to_string();
+        spell(&verdicts(answer.as_bytes(), record, &ids)[0])
+    };
+    let invalid = "Lambda.InvalidReturnFormat";
+    for (members, of_kafka, of_others) in [
+        (json!({"kafkaRecordValue": "bmV3"}), "ok new", invalid),
+        (json!({"kafkaRecordValue": "bmV3", "data": "b2xk"}), "ok new", "ok old"),
+        (json!({"kafkaRecordValue": null, "data": "b2xk"}), "ok old", "ok old"),
+        (json!({"data": "b2xk"}), "ok old", "ok old"),
+        (json!({"kafkaRecordValue": null}), invalid, invalid),
+        (json!({}), invalid, invalid),
+    ] {
+        assert_eq!(judged(&kafka, members.clone()), of_kafka, "{members}");
+        assert_eq!(judged(plain, members.clone()), of_others, "{members}");
     }
 }
 

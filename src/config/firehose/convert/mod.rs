@@ -5,6 +5,7 @@ mod endpoints;
 mod processors;
 mod search;
 mod serdes;
+mod sources;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -34,9 +35,7 @@ impl Hose {
     /// the file's own `StreamSpec` says more.
     pub fn to_spec(&self) -> StreamSpec {
         StreamSpec {
-            source: match self.stream_type {
-                StreamType::DirectPut => SourceSpec::DirectPut,
-            },
+            source: sources::to_source(self),
             journal: buffer::Options::default(),
             encrypted: self.is_encrypted(),
             throughput: None,
@@ -85,8 +84,14 @@ impl Hose {
             created_ms,
             updated_ms: None,
             stream_type: match spec.source {
-                SourceSpec::DirectPut => StreamType::DirectPut,
+                // What Firehose does not have is shown as what comes closest.
+                SourceSpec::DirectPut | SourceSpec::File(_) | SourceSpec::Http(_) => {
+                    StreamType::DirectPut
+                }
+                SourceSpec::Kinesis(_) => StreamType::KinesisStreamAsSource,
+                SourceSpec::Kafka(_) => StreamType::MskAsSource,
             },
+            source: sources::from_source(&spec.source),
             throughput_hint_mbs: None,
             tags: BTreeMap::new(),
             encryption: if spec.encrypted {

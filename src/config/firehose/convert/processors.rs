@@ -136,7 +136,12 @@ fn from_transform(transform: &TransformSpec, role_arn: Option<&str>) -> Option<V
         TransformSpec::AppendDelimiter(
             Delimiter::Text(delimiter) | Delimiter::Detailed { delimiter, .. },
         ) => ("AppendDelimiterToRecord", vec![pair("Delimiter", &as_templates_do(delimiter))]),
-        TransformSpec::Filter(_) | TransformSpec::Map(_) => return None,
+        TransformSpec::Filter(_)
+        | TransformSpec::Map(_)
+        | TransformSpec::DecodeSchemaRegistry(_)
+        | TransformSpec::SingleLine(_)
+        | TransformSpec::CsvToJson(_)
+        | TransformSpec::LogToJson(_) => return None,
     };
     Some(json!({"Type": kind, "Parameters": parameters}))
 }

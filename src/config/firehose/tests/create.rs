@@ -3,7 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{ROLE, create, create_body, ctx, extended, invalid};
-use crate::config::firehose::{ApiError, EncryptionStatus, Hose, KeyType};
+use crate::{
+    config::{
+        SourceSpec,
+        firehose::{ApiError, EncryptionStatus, Hose, KeyType},
+    },
+    net::kafka::Sasl,
+    sources::{kafka, kinesis},
+};
 
 fn refused(more: Value) -> String {
     invalid(create(more))
@@ -54,7 +61,12 @@ fn source_configurations_belong_to_their_type() {
     );
     assert_eq!(
         invalid(create_with("DeliveryStreamType", json!("MSKAsSource"))),
-        "DeliveryStreamType MSKAsSource is not available here. Available: DirectPut."
+        "MSKSourceConfiguration is required for MSKAsSource stream type"
+    );
+    assert_eq!(
+        invalid(create_with("DeliveryStreamType", json!("DatabaseAsSource"))),
+        "DeliveryStreamType DatabaseAsSource is not available here. Available: DirectPut, \
+         KinesisStreamAsSource, MSKAsSource."
     );
     let hint = json!({"ThroughputHintInMBs": 7});
     let hose = create_with("DirectPutSourceConfiguration", hint).unwrap();
@@ -62,6 +74,45 @@ fn source_configurations_belong_to_their_type() {
         hose.describe()["DeliveryStreamDescription"]["Source"],
         json!({"DirectPutSourceDescription": {"ThroughputHintInMBs": 7}})
     );
+}
+
+#[test]
+fn streams_that_pull_describe_their_source_and_run_with_it() {
+    let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/s";
+    let mut body = create_body(json!({}));
+    body["DeliveryStreamType"] = json!("KinesisStreamAsSource");
+    body["KinesisStreamSourceConfiguration"] = json!({"KinesisStreamARN": arn, "RoleARN": ROLE});
+    let hose = Hose::create(&body, &ctx()).unwrap();
+    let description = &hose.describe()["DeliveryStreamDescription"];
+    assert_eq!(description["DeliveryStreamType"], "KinesisStreamAsSource");
+    let source = &description["Source"]["KinesisStreamSourceDescription"];
+    assert_eq!((&source["KinesisStreamARN"], &source["RoleARN"]), (&json!(arn), &json!(ROLE)));
+    assert_eq!(source["DeliveryStartTimestamp"], description["CreateTimestamp"]);
+    let SourceSpec::Kinesis(options) = hose.to_spec().source else { panic!("another source") };
+    assert_eq!(options.stream_arn.as_deref(), Some(arn));
+    assert!(matches!(options.start, kinesis::Start::AtTimestamp(_)));
+    body["DeliveryStreamEncryptionConfigurationInput"] = json!({"KeyType": "AWS_OWNED_CMK"});
+    assert_eq!(
+        invalid(Hose::create(&body, &ctx())),
+        "Server-side encryption is only applicable for DirectPut stream type"
+    );
+
+    let mut body = create_body(json!({}));
+    body["DeliveryStreamType"] = json!("MSKAsSource");
+    let cluster = "arn:aws:kafka:eu-west-1:123456789012:cluster/c/uuid";
+    body["MSKSourceConfiguration"] = json!({
+        "MSKClusterARN": cluster, "TopicName": "t", "ReadFromTimestamp": 0,
+        "AuthenticationConfiguration": {"RoleARN": ROLE, "Connectivity": "PUBLIC"},
+    });
+    let hose = Hose::create(&body, &ctx()).unwrap();
+    let described = &hose.describe()["DeliveryStreamDescription"]["Source"]["MSKSourceDescription"];
+    assert_eq!(described["TopicName"], "t");
+    let SourceSpec::Kafka(options) = hose.to_spec().source else { panic!("another source") };
+    assert_eq!(options.cluster_arn.as_deref(), Some(cluster));
+    assert_eq!(options.start, kafka::Start::Earliest);
+    assert_eq!(options.connectivity, kafka::Connectivity::Public);
+    let Some(Sasl::AwsMskIam { region, role_arn }) = options.security.sasl else { panic!("IAM") };
+    assert_eq!((region.as_deref(), role_arn.as_deref()), (Some("eu-west-1"), Some(ROLE)));
 }
 
 #[test]
@@ -144,6 +195,12 @@ fn prefixes_with_expressions() {
             "!{colour:red}/",
             errors,
             "the namespace colour is unknown; known are timestamp, firehose, partitionKeyFromQuery and partitionKeyFromLambda",
+        ),
+        // What prefixes in files may have beyond Firehose.
+        (
+            "!{source:topic}/",
+            errors,
+            "the namespace source is unknown; known are timestamp, firehose, partitionKeyFromQuery and partitionKeyFromLambda",
         ),
         (
             "!{firehose:colour}/",

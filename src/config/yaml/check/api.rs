@@ -10,9 +10,10 @@ use crate::config::{
     yaml::{Found, load_credentials, problem::join},
 };
 
-pub(super) fn options(api: &ApiOptions, found: &mut Found) {
+/// `takes_puts`: records come in by the API, so somebody must be able to sign.
+pub(super) fn options(api: &ApiOptions, takes_puts: bool, found: &mut Found) {
     not_empty("api.region", Some(&api.region), found);
-    exposure(api, found);
+    exposure(api, takes_puts, found);
     if let Some(tls) = &api.tls {
         let TlsOptions { certificate, key } = tls;
         pem::certificates("api.tls.certificate", certificate, found);
@@ -27,7 +28,7 @@ pub(super) fn options(api: &ApiOptions, found: &mut Found) {
 }
 
 /// Nothing is open to the network that its owner has not opened in so many words.
-fn exposure(api: &ApiOptions, found: &mut Found) {
+fn exposure(api: &ApiOptions, takes_puts: bool, found: &mut Found) {
     let loopback = api.listen.ip().is_loopback();
     if api.anonymous && !loopback {
         found.add(
@@ -43,7 +44,9 @@ fn exposure(api: &ApiOptions, found: &mut Found) {
             Some("set api.tls, or plain_http: true if something in front of it ends TLS"),
         );
     }
-    if !api.anonymous && api.credentials.is_empty() && api.credentials_file.is_none() {
+    let nobody_signs =
+        !api.anonymous && api.credentials.is_empty() && api.credentials_file.is_none();
+    if takes_puts && nobody_signs {
         let unclear = ["api.anonymous", "api.credentials_file", "api.credentials"];
         if unclear.iter().any(|path| found.places.is_broken(path)) {
             return;

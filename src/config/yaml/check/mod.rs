@@ -10,6 +10,7 @@ mod partitioning;
 mod pem;
 mod replays;
 mod s3;
+mod sources;
 mod splunk;
 mod transforms;
 
@@ -24,7 +25,7 @@ use regex::Regex;
 use super::{Found, problem::join};
 use crate::{
     buffer::{self, Durability},
-    config::{Config, DestinationSpec, JournalKey, StreamSpec, Throughput},
+    config::{Config, DestinationSpec, JournalKey, SourceSpec, StreamSpec, Throughput},
     limits,
     sinks::s3::CredentialSource,
     units::{ByteSize, Secret, Span},
@@ -43,10 +44,17 @@ pub(super) fn config(config: &Config, found: &mut Found) {
     if let JournalKey::File(file) = &config.journal_key {
         journal_key(file, "journal_key.file", found);
     }
-    api::options(&config.api, found);
+    let broken = |name: &str| found.places.is_broken(&join(&join("streams", name), "source"));
+    let direct = |(name, spec): (&String, &StreamSpec)| {
+        spec.source == SourceSpec::DirectPut && !broken(name)
+    };
+    // Without any stream they are made by the API.
+    let takes_puts = config.streams.is_empty() || config.streams.iter().any(direct);
+    api::options(&config.api, takes_puts, found);
     aws(&config.aws, found);
     streams(&config.streams, found);
     replays::places(config, found);
+    sources::shared_addresses(config, found);
 }
 
 fn aws(aws: &crate::config::AwsOptions, found: &mut Found) {
@@ -73,6 +81,8 @@ fn streams(streams: &BTreeMap<String, StreamSpec>, found: &mut Found) {
             found.add(&path, format!("{name:?} is no name for a stream: {why}"), None);
         }
         stream(&path, spec, found);
+        sources::source(&path, name, spec, found);
+        sources::kafka_journal(&path, spec, found);
     }
 }
 
@@ -115,7 +125,7 @@ fn journal(path: &str, journal: &buffer::Options, found: &mut Found) {
     // In memory there are no segments to reclaim: one frame must fit, no more.
     let smallest = match journal.durability {
         Durability::Fsync | Durability::Os => limits::JOURNAL_BYTES_MIN,
-        Durability::Memory => limits::FRAME_BYTES_MAX as u64,
+        Durability::Memory => limits::JOURNAL_MEMORY_BYTES_MIN,
     };
     size(&join(path, "max_size"), journal.max_size, smallest, u64::MAX, found);
 }

@@ -7,9 +7,12 @@ use crate::{
         yaml::{Found, problem::join},
     },
     limits,
+    net::aws::Access,
     transform::{
+        agent::{CsvToJson, LogToJson, csv_to_json, log_to_json},
         jq,
         lambda::{LambdaError, Options},
+        schema_registry::SchemaRegistry,
     },
     units::Span,
 };
@@ -42,7 +45,9 @@ pub(super) fn place(path: &str, index: usize, spec: &TransformSpec) -> String {
 
 fn transform(at: &str, spec: &TransformSpec, found: &mut Found) {
     match spec {
-        TransformSpec::Decompression(_) | TransformSpec::CloudwatchLogProcessing(_) => {}
+        TransformSpec::Decompression(_)
+        | TransformSpec::CloudwatchLogProcessing(_)
+        | TransformSpec::SingleLine(_) => {}
         TransformSpec::RecordDeaggregation(spec) => {
             if let Err(error) = spec.sub_records() {
                 let help = match error {
@@ -53,6 +58,13 @@ fn transform(at: &str, spec: &TransformSpec, found: &mut Found) {
             }
         }
         TransformSpec::Lambda(options) => lambda(at, options, found),
+        TransformSpec::DecodeSchemaRegistry(options) => {
+            let access =
+                Access { region: "us-east-1".into(), keys: None, role: None, sts_endpoint: None };
+            if let Err(error) = SchemaRegistry::new(options, access) {
+                found.add(at, error.to_string(), None);
+            }
+        }
         TransformSpec::MetadataExtraction(spec) => {
             let long = join(at, "query");
             let at = if found.places.is_set(&long) { &long } else { at };
@@ -70,7 +82,26 @@ fn transform(at: &str, spec: &TransformSpec, found: &mut Found) {
                 quoting(at, error, "is no jq filter", found);
             }
         }
+        TransformSpec::CsvToJson(options) => csv_to_json(at, options, found),
+        TransformSpec::LogToJson(options) => log_to_json(at, options, found),
         TransformSpec::AppendDelimiter(spec) => delimiter_bytes(at, &spec.bytes().0, found),
+    }
+}
+
+fn csv_to_json(at: &str, options: &csv_to_json::Options, found: &mut Found) {
+    if let Err(error) = CsvToJson::new(options) {
+        found.add(at, error.to_string(), None);
+    }
+}
+
+fn log_to_json(at: &str, options: &log_to_json::Options, found: &mut Found) {
+    match LogToJson::new(options) {
+        Ok(_) => {}
+        Err(log_to_json::OptionsError::Pattern(error)) => {
+            let message = format!("is no regular expression: {error}");
+            quoting(&join(at, "match_pattern"), message, "is no regular expression", found);
+        }
+        Err(error) => found.add(at, error.to_string(), None),
     }
 }
 

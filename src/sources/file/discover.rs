@@ -1,0 +1,469 @@
+//! Rounds: which files there are, which of them changed, and what to do with the new ones.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use super::{
+    FileKey, Start,
+    follow::Follow,
+    identity::{Candidate, FileId, Position, Stat},
+    open::{Opened, Opening, continued},
+    registry::{Decision, Reading, Registry},
+    slot::Slot,
+    tail::{Event, Tail, blocking},
+    walk::{Found, Walked, Walker},
+};
+use crate::{limits, record::Step};
+
+/// What is known of the files that are not open.
+pub struct Discovery {
+    pub registry: Arc<Mutex<Registry>>,
+    /// Absent while a round is under way.
+    walker: Option<Walker>,
+    /// Paths of the files that patterns match.
+    pub paths: HashMap<PathBuf, FileId>,
+    found: Vec<Found>,
+    /// Files that are closed until they change: size and time of change as of then.
+    parked: HashMap<FileId, (PathBuf, (u64, i64))>,
+    /// Files of which it cannot be said yet what they are; held open.
+    waiting: HashMap<FileId, Candidate>,
+    /// Files that could not be opened or read, and when to try again.
+    retry: HashMap<FileId, Duration>,
+    /// Keys that a compressed file turned out not to hold.
+    refused: HashMap<FileId, Vec<FileKey>>,
+    /// Files that were listed and not there when they were opened: renamed, or lost.
+    vanished: HashMap<FileId, PathBuf>,
+    /// The folders to watch, when they have changed.
+    pub folders: Option<Vec<PathBuf>>,
+    pub looking: bool,
+    /// The last round may have left out files that are there.
+    incomplete: bool,
+    /// Nothing is known of any file: those that are there begin where `start` says.
+    pub first_start: bool,
+    /// No round was finished yet.
+    first_round: bool,
+    /// What was lost while the source did not run is still to be counted.
+    uncounted: bool,
+    start: Start,
+    ignore_older: Option<Duration>,
+    max_open: usize,
+    complained: HashSet<PathBuf>,
+}
+
+/// What a round found.
+pub struct Round {
+    walker: Walker,
+    walked: Walked,
+    looks: Vec<(FileId, Option<(u64, i64)>)>,
+    /// Closed files that changed.
+    changed: Vec<FileId>,
+}
+
+impl Discovery {
+    pub fn new(
+        registry: Registry,
+        walker: Walker,
+        first_start: bool,
+        start: Start,
+        ignore_older: Option<Duration>,
+        max_open: usize,
+    ) -> Self {
+        Self {
+            registry: Arc::new(Mutex::new(registry)),
+            walker: Some(walker),
+            paths: HashMap::new(),
+            found: Vec::new(),
+            parked: HashMap::new(),
+            waiting: HashMap::new(),
+            retry: HashMap::new(),
+            refused: HashMap::new(),
+            vanished: HashMap::new(),
+            folders: None,
+            looking: false,
+            incomplete: false,
+            first_start,
+            first_round: true,
+            uncounted: true,
+            start,
+            ignore_older,
+            max_open,
+            complained: HashSet::new(),
+        }
+    }
+
+    /// Leaves a file alone until it changes.
+    pub fn park(&mut self, id: FileId, path: PathBuf, seen: (u64, i64)) {
+        self.parked.insert(id, (path, seen));
+    }
+
+    pub fn retry(&mut self, id: FileId, at: Duration) {
+        self.retry.insert(id, at);
+    }
+
+    pub fn refuse(&mut self, id: FileId, key: FileKey) {
+        self.refused.entry(id).or_default().push(key);
+    }
+}
+
+impl Tail {
+    /// Begins a round.
+    pub(super) fn look(&mut self) {
+        let Some(mut walker) = self.discovery.walker.take() else { return };
+        self.discovery.looking = true;
+        let files = self.slots.files();
+        let parked = self.discovery.parked.clone();
+        let clock = self.shared.env.clock.clone();
+        self.works.push(Box::pin(async move {
+            let round = blocking(move || {
+                let walked = walker.walk(clock.now_ms());
+                let looks = files.iter().map(|(id, file)| (*id, look_at(file))).collect();
+                let changed = parked
+                    .iter()
+                    .filter(|(id, (path, seen))| !is_unchanged(**id, path, *seen))
+                    .map(|(&id, _)| id)
+                    .collect();
+                Round { walker, walked, looks, changed }
+            });
+            Event::Round(Box::new(round.await))
+        }));
+    }
+
+    /// What was found is compared with what is open.
+    pub(super) fn looked(&mut self, round: Round) {
+        let Round { walker, walked, looks, changed } = round;
+        self.discovery.walker = Some(walker);
+        self.complain(&walked);
+        self.discovery.incomplete = !walked.failed.is_empty() || walked.overflowed;
+        for id in changed {
+            self.discovery.parked.remove(&id);
+        }
+        for (id, look) in looks {
+            let changed = self.slots.open.get_mut(&id).is_some_and(|slot| {
+                if let (Some((size, _)), Some(follow)) = (look, &slot.follow) {
+                    slot.behind = size.saturating_sub(follow.position.at);
+                }
+                look.is_none_or(|look| look != slot.seen)
+            });
+            if changed {
+                self.wanted(id, look.map(|(_, mtime_ns)| mtime_ns));
+            }
+        }
+        if self.discovery.found != walked.found {
+            let paths = walked.found.iter().map(|found| (found.path.clone(), found.id));
+            self.discovery.paths = paths.collect();
+            self.discovery.found = walked.found;
+        }
+        self.discovery.folders = Some(walked.folders);
+        self.follow_names();
+        let new = self.new_files();
+        self.open(new);
+    }
+
+    /// Renames, and files that no pattern matches any more.
+    fn follow_names(&mut self) {
+        let now = self.shared.env.clock.monotonic();
+        let discovery = &mut self.discovery;
+        let mut names: HashMap<FileId, &Path> = HashMap::new();
+        for found in &discovery.found {
+            names.entry(found.id).or_insert(&found.path);
+        }
+        let mut registry = discovery.registry.lock();
+        for (id, slot) in &mut self.slots.open {
+            let Some(&path) = names.get(id) else {
+                if slot.missing.is_none() {
+                    slot.missing = Some(now);
+                    registry.set_reading(&slot.key, Reading::Leaving);
+                }
+                continue;
+            };
+            if slot.missing.take().is_some() {
+                registry.set_reading(&slot.key, Reading::Yes);
+            }
+            if slot.path != path && discovery.paths.get(&slot.path) != Some(id) {
+                path.clone_into(&mut slot.path);
+            }
+            // A pass that is under way is told when it is over, at the next round.
+            if let Some(follow) = &mut slot.follow
+                && follow.position.place() != slot.path
+            {
+                follow.moved_to(slot.path.clone());
+                registry.set(&slot.key, follow.position.clone(), Reading::Yes);
+            }
+        }
+        drop(registry);
+        for (id, candidate) in &mut discovery.waiting {
+            match names.get(id) {
+                Some(path) => candidate.path = path.to_path_buf(),
+                None => candidate.gone = true,
+            }
+        }
+        discovery.parked.retain(|id, _| names.contains_key(id));
+        discovery.refused.retain(|id, _| names.contains_key(id));
+        let lost: Vec<PathBuf> = discovery
+            .vanished
+            .drain()
+            .filter(|(id, _)| !names.contains_key(id) && !self.slots.open.contains_key(id))
+            .map(|(_, path)| path)
+            .collect();
+        for path in lost {
+            self.lost(&path);
+        }
+    }
+
+    /// Files that are to be opened, those whose inode is known first: a copy is told from its
+    /// original by what has become of that one.
+    fn new_files(&mut self) -> Vec<Found> {
+        let now = self.shared.env.clock.monotonic();
+        let discovery = &mut self.discovery;
+        discovery.retry.retain(|_, at| *at > now);
+        let mut seen = HashSet::new();
+        let mut new: Vec<Found> = discovery
+            .found
+            .iter()
+            .filter(|Found { id, .. }| {
+                !self.slots.open.contains_key(id)
+                    && !discovery.parked.contains_key(id)
+                    && !discovery.waiting.contains_key(id)
+                    && !discovery.retry.contains_key(id)
+                    && seen.insert(*id)
+            })
+            .cloned()
+            .collect();
+        let known: HashSet<FileId> = {
+            let registry = discovery.registry.lock();
+            registry.idle().map(|(_, position)| position.id()).collect()
+        };
+        new.sort_by_key(|found| !known.contains(&found.id));
+        let held = self.slots.open.len() + self.discovery.waiting.len();
+        let room = self.room(held, new.len());
+        new.truncate(room);
+        new
+    }
+
+    /// Closes files that are at rest, to make room for others. Answers how many may be opened.
+    fn room(&mut self, held: usize, wanted: usize) -> usize {
+        let mut room = self.discovery.max_open.saturating_sub(held);
+        while room < wanted {
+            let Some(id) = self.slots.at_rest() else { break };
+            let Some(slot) = self.slots.remove(id) else { break };
+            self.discovery.registry.lock().set_reading(&slot.key, Reading::No);
+            self.discovery.park(id, slot.path, slot.seen);
+            room += 1;
+        }
+        room
+    }
+
+    fn open(&mut self, new: Vec<Found>) {
+        let first = std::mem::take(&mut self.discovery.first_round);
+        let waiting: Vec<Candidate> = self.discovery.waiting.drain().map(|(_, it)| it).collect();
+        if new.is_empty() && waiting.is_empty() && !first {
+            return self.opened(Vec::new());
+        }
+        let at_end = first && self.discovery.first_start && self.discovery.start == Start::End;
+        let opening = Opening {
+            registry: self.discovery.registry.clone(),
+            refused: self.discovery.refused.clone(),
+            now_ms: self.shared.env.clock.now_ms(),
+            at_end,
+        };
+        self.works.push(Box::pin(async move {
+            let opened = blocking(move || {
+                let mut opened: Vec<Opened> =
+                    waiting.into_iter().map(|it| opening.waited(it)).collect();
+                opened.extend(new.into_iter().map(|found| opening.open(found)));
+                if first {
+                    opening.renamed(&mut opened);
+                }
+                opened
+            });
+            Event::Opened(opened.await)
+        }));
+    }
+
+    /// What was opened is read from now on, or waits.
+    pub(super) fn opened(&mut self, opened: Vec<Opened>) {
+        for Opened { found, result, begin, renamed } in opened {
+            match result {
+                Ok((candidate, decision)) => self.decided(candidate, decision, begin, renamed),
+                Err(error) => self.not_opened(found, &error),
+            }
+        }
+        if self.discovery.waiting.is_empty() && std::mem::take(&mut self.discovery.uncounted) {
+            self.count_lost();
+        }
+        self.forget();
+        if std::mem::take(&mut self.discovery.first_start) {
+            let registry = self.discovery.registry.lock();
+            let begun = self.slots.open.values().filter_map(|slot| {
+                let position = &registry.get(&slot.key)?.position;
+                (position.at > 0).then(|| (slot.key.clone(), position.encode()))
+            });
+            let passed_over = registry.idle().map(|(key, it)| (key.clone(), it.encode()));
+            self.shared.ledger.begin(begun.chain(passed_over).collect());
+        }
+        self.round_over();
+    }
+
+    fn decided(
+        &mut self,
+        candidate: Candidate,
+        decision: Decision,
+        begin: Position,
+        renamed: bool,
+    ) {
+        let Stat { id, size, mtime_ns, .. } = candidate.stat;
+        if self.slots.open.contains_key(&id) {
+            return;
+        }
+        let shared_registry = self.discovery.registry.clone();
+        let mut registry = shared_registry.lock();
+        let now_ms = self.shared.env.clock.now_ms();
+        let old = |wait: Duration| now_ms - mtime_ns / 1_000_000 > wait.as_millis() as i64;
+        let mut taken = None;
+        let (key, position) = match decision {
+            Decision::Settled => return self.discovery.park(id, candidate.path, (size, mtime_ns)),
+            Decision::Wait => {
+                self.discovery.waiting.insert(id, candidate);
+                return;
+            }
+            Decision::Fresh if self.discovery.ignore_older.is_some_and(old) => {
+                return self.discovery.park(id, candidate.path, (size, mtime_ns));
+            }
+            Decision::Fresh => {
+                let (key, since) = registry.key(id, now_ms);
+                (key, Position { since, ..begin })
+            }
+            Decision::Compare(key) => {
+                let Some(known) = registry.get(&key) else { return };
+                let Position { at, before, passed_over, .. } = known.position;
+                taken = Some((key, known.position.clone()));
+                let (key, since) = registry.key(id, now_ms);
+                (key, Position { at, before, passed_over, since, ..begin })
+            }
+            Decision::Continue(key) => {
+                // Another one may have been quicker.
+                let known = registry.get(&key).filter(|known| known.reading == Reading::No);
+                let Some(known) = known else { return };
+                let position = known.position.clone();
+                taken = Some((key.clone(), position.clone()));
+                (key, continued(position, &candidate))
+            }
+        };
+        let reading = if renamed || candidate.gone { Reading::Leaving } else { Reading::Yes };
+        registry.set(&key, position.clone(), reading);
+        drop(registry);
+        if position.done {
+            // Passed over by `start: end`.
+            self.discovery.registry.lock().set_reading(&key, Reading::No);
+            return self.discovery.park(id, candidate.path, (size, mtime_ns));
+        }
+        let now = self.shared.env.clock.monotonic();
+        let behind = size.saturating_sub(position.at);
+        let follow = Follow::new(key.clone(), position, &candidate, &self.shared.rules);
+        let slot = Slot {
+            key,
+            path: candidate.path,
+            file: candidate.file,
+            follow: Some(Box::new(follow)),
+            seen: (0, 0),
+            queued: None,
+            again: false,
+            grew: now,
+            missing: (reading == Reading::Leaving).then_some(now),
+            stalled: false,
+            taken,
+            behind,
+        };
+        self.slots.insert(id, slot);
+    }
+
+    fn not_opened(&mut self, found: Found, error: &io::Error) {
+        if error.kind() == io::ErrorKind::NotFound {
+            if found.size > 0 {
+                self.discovery.vanished.insert(found.id, found.path);
+            }
+            return;
+        }
+        let path = found.path.display();
+        warn!(stream = %self.shared.stream, %path, %error, "a file cannot be opened; it is tried again");
+        self.shared.metrics.error("FileOpen");
+        let now = self.shared.env.clock.monotonic();
+        self.discovery.retry(found.id, now + limits::FILE_RETRY_INTERVAL);
+    }
+
+    /// Files that were not read to their end when the source stopped, and are nowhere now.
+    fn count_lost(&mut self) {
+        let mut registry = self.discovery.registry.lock();
+        let parked = &self.discovery.parked;
+        let lost: Vec<(FileKey, Position)> = registry
+            .idle()
+            .filter(|(_, it)| it.at < it.size && !it.done && !it.truncated && !it.packed)
+            .filter(|(_, it)| !parked.contains_key(&it.id()))
+            .map(|(key, position)| (key.clone(), position.clone()))
+            .collect();
+        for (key, position) in &lost {
+            // Once is enough: what is known of it stays, for a copy that may yet appear.
+            let position = Position { size: position.at, ..position.clone() };
+            self.shared.ledger.note(Step::to(key.clone(), position.encode()));
+            registry.set(key, position, Reading::No);
+        }
+        drop(registry);
+        for (_, position) in lost {
+            self.lost(position.place());
+        }
+    }
+
+    fn forget(&mut self) {
+        if self.discovery.incomplete {
+            return;
+        }
+        let now = self.shared.env.clock.monotonic();
+        let parked = &self.discovery.parked;
+        let paths = &self.discovery.paths;
+        let there: HashSet<FileId> = paths.values().chain(parked.keys()).copied().collect();
+        for key in self.discovery.registry.lock().forget(|id| there.contains(&id), now) {
+            self.shared.ledger.note(Step::done(key));
+        }
+    }
+
+    fn complain(&mut self, walked: &Walked) {
+        for (folder, error) in &walked.failed {
+            self.shared.metrics.error("FolderRead");
+            if self.discovery.complained.insert(folder.clone()) {
+                let folder = folder.display();
+                warn!(stream = %self.shared.stream, %folder, %error, "a folder cannot be listed");
+            }
+        }
+        if walked.overflowed {
+            self.shared.metrics.error("TooManyFiles");
+            if self.discovery.complained.insert(PathBuf::new()) {
+                warn!(stream = %self.shared.stream, "the patterns match more files or folders than are looked at; narrow them");
+            }
+        }
+        if walked.found.is_empty() && self.discovery.first_round {
+            info!(stream = %self.shared.stream, "no file matches yet");
+        }
+    }
+}
+
+fn look_at(file: &File) -> Option<(u64, i64)> {
+    let stat = rustix::fs::fstat(file).ok()?;
+    let seconds = stat.st_mtime;
+    Some((stat.st_size as u64, seconds * 1_000_000_000 + stat.st_mtime_nsec as i64))
+}
+
+fn is_unchanged(id: FileId, path: &Path, seen: (u64, i64)) -> bool {
+    fs::metadata(path).is_ok_and(|meta| {
+        let stat = Stat::of(&meta);
+        stat.id == id && (stat.size, stat.mtime_ns) == seen
+    })
+}

@@ -1,0 +1,183 @@
+//! Compressed files.
+
+use flate2::write::GzEncoder;
+
+use super::*;
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+impl Bed {
+    /// Compresses a file as `gzip` does: with its times, and the file is gone.
+    fn gzip(&self, name: &str) {
+        let (from, to) = (self.path(name), self.path(&format!("{name}.gz")));
+        let modified = fs::metadata(&from).unwrap().modified().unwrap();
+        fs::write(&to, gzip(&fs::read(&from).unwrap())).unwrap();
+        File::options().append(true).open(&to).unwrap().set_modified(modified).unwrap();
+        fs::remove_file(from).unwrap();
+    }
+
+    fn write_old(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+        self.age(name);
+    }
+
+    /// Waits until something that comes after everything else has come.
+    async fn sentinel(&self) {
+        let already = self.records().len();
+        self.append("sentinel.log", "sentinel\n");
+        self.wait_for(already + 1).await;
+    }
+
+    fn without_sentinels(&self) -> Vec<String> {
+        let mut records = self.sorted();
+        records.retain(|record| record != "sentinel");
+        records
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn compressed_files_are_read_once() {
+    let mut bed = Bed::new(&["*"]);
+    let two = [gzip(numbered(0, 500).as_bytes()), gzip(numbered(500, 1_000).as_bytes())].concat();
+    bed.write_old("a.gz", &two);
+    let text = numbered(1_000, 2_000) + "no newline";
+    bed.write_old("b.zst", &zstd::stream::encode_all(text.as_bytes(), 1).unwrap());
+    bed.start();
+    bed.wait_for(2_001).await;
+    bed.until_open(0).await;
+    let expected: Vec<_> = lines(0, 2_000).into_iter().chain(["no newline".to_owned()]).collect();
+    assert_eq!(bed.sorted(), expected);
+    for name in ["a.gz", "b.zst"] {
+        let shipped = crate::sources::file::is_shipped(&bed.positions(), &bed.path(name)).unwrap();
+        assert!(shipped.is_complete(), "{name}");
+    }
+    bed.stop().await;
+    bed.start();
+    bed.sentinel().await;
+    bed.until_open(1).await;
+    assert_eq!(bed.without_sentinels(), expected);
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_within_a_compressed_file_neither_loses_nor_doubles() {
+    let mut bed = Bed::new(&["*.gz"]);
+    let total = 40_000;
+    bed.write_old("a.gz", &gzip(numbered(0, total).as_bytes()));
+    let mut goal = 1;
+    while goal < total {
+        bed.start();
+        bed.wait_for(goal).await;
+        goal = bed.records().len() + 1;
+        bed.crash().await;
+    }
+    assert_eq!(bed.records(), lines(0, total));
+    bed.start();
+    bed.until("the end", |bed| {
+        crate::sources::file::is_shipped(&bed.positions(), &bed.path("a.gz")).unwrap().is_complete()
+    })
+    .await;
+    assert_eq!(bed.records().len(), total);
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_compressed_copy_of_a_file_that_was_read_is_not_read() {
+    for stopped in [false, true] {
+        let mut bed = Bed::new(&["*.log*"]);
+        bed.append("app.log", &numbered(0, 300));
+        bed.age("app.log");
+        bed.start();
+        bed.wait_for(300).await;
+        bed.rename("app.log", "app.log.1");
+        bed.append("app.log", &numbered(300, 310));
+        bed.wait_for(310).await;
+        if stopped {
+            bed.stop().await;
+        }
+        bed.gzip("app.log.1");
+        if stopped {
+            bed.start();
+        }
+        // Read through, and closed again.
+        let copied = |bed: &Bed| {
+            let path = bed.path("app.log.1.gz");
+            crate::sources::file::is_shipped(&bed.positions(), &path).unwrap().is_complete()
+        };
+        bed.until("the copy", copied).await;
+        bed.sentinel().await;
+        assert_eq!(bed.without_sentinels(), lines(0, 310), "stopped: {stopped}");
+        bed.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_compressed_copy_of_a_file_that_was_read_in_part_is_read_on() {
+    let mut bed = Bed::new(&["app.log*"]);
+    bed.append("app.log", &numbered(0, 100));
+    bed.start();
+    bed.wait_for(100).await;
+    bed.crash().await;
+    bed.append("app.log", &numbered(100, 150));
+    bed.age("app.log");
+    bed.rename("app.log", "app.log.1");
+    bed.gzip("app.log.1");
+    bed.append("app.log", &numbered(150, 160));
+    bed.start();
+    bed.wait_for(160).await;
+    bed.until_open(1).await;
+    assert_eq!(bed.sorted(), lines(0, 160));
+    assert_eq!(bed.metrics.lost_files.get(), 0);
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_file_that_only_begins_alike_is_read() {
+    let mut bed = Bed::new(&["*.log*"]);
+    bed.append("app.log", &numbered(0, 100));
+    bed.age("app.log");
+    bed.start();
+    bed.wait_for(100).await;
+    bed.stop().await;
+    fs::remove_file(bed.path("app.log")).unwrap();
+    // The same first bytes, and others where reading would go on.
+    let other = numbered(0, 50) + &numbered(200, 300);
+    bed.write_old("app.log.1.gz", &gzip(other.as_bytes()));
+    bed.start();
+    bed.wait_for(250).await;
+    let expected: Vec<_> = [lines(0, 100), lines(0, 50), lines(200, 300)].concat();
+    assert_eq!(bed.records(), expected);
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_file_in_the_making_is_waited_for() {
+    let mut bed = Bed::new(&["*"]);
+    let whole = gzip(numbered(0, 30_000).as_bytes());
+    bed.write_old("a.gz", &whole[..whole.len() / 2]);
+    bed.start();
+    bed.wait_for(1_000).await;
+    bed.write_old("a.gz", &whole);
+    bed.wait_for(30_000).await;
+    assert_eq!(bed.records(), lines(0, 30_000));
+    bed.until_open(0).await;
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_damaged_file_what_comes_before_is_read() {
+    let mut bed = Bed::new(&["*"]);
+    let mut damaged = gzip(numbered(0, 20_000).as_bytes());
+    damaged.extend_from_slice(b"what is no member of a gzip file, and long enough to be seen");
+    bed.write_old("a.gz", &damaged);
+    bed.start();
+    bed.wait_for(20_000).await;
+    bed.until_open(0).await;
+    bed.sentinel().await;
+    assert_eq!(bed.without_sentinels(), lines(0, 20_000));
+    bed.stop().await;
+}
