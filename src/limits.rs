@@ -314,6 +314,8 @@ pub const KAFKA_QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// First and longest wait after a question that was not answered, or a client that cannot be made.
 pub const KAFKA_RETRY_MIN: Duration = Duration::from_millis(500);
 pub const KAFKA_RETRY_MAX: Duration = Duration::from_secs(30);
+/// How often secrets are read again while brokers refuse us.
+pub const KAFKA_SECRETS_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a partition is tried again that is held by a record too large for the journal.
 pub const KAFKA_HELD_RETRY: Duration = Duration::from_secs(60);
 /// How long a stop waits for puts under way, and then for the last commit and the farewell.

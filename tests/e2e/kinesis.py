@@ -43,6 +43,8 @@ class Kinesis:
             "KINESIS_MOCK_TLS_PORT": self.tls_port,
             "AWS_REGION": harness.REGION,
             "LOG_LEVEL": "ERROR",
+            # Over all streams of all tests; the service's own default is 50.
+            "SHARD_LIMIT": 1000,
             # How long a stream takes to be made, split or merged: no test waits for it.
             "CREATE_STREAM_DURATION": "50ms",
             "SPLIT_SHARD_DURATION": "50ms",

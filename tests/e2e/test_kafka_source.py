@@ -431,7 +431,7 @@ def test_a_stream_made_by_the_api(daemon, topics, s3_server):
                 "RoleARN": harness.ROLE,
                 "BucketARN": "arn:aws:s3:::bucket",
                 "Prefix": f"{name}/",
-                "BufferingHints": {"IntervalInSeconds": 0},
+                "BufferingHints": {"IntervalInSeconds": 0, "SizeInMBs": 1},
             },
         )
 

@@ -86,7 +86,7 @@ impl FileSource {
     pub fn new(options: Options, context: Context) -> Result<Self, String> {
         let (include, exclude) = options.patterns()?;
         let plan = Plan::new(&options.lines).map_err(|problems| {
-            let say = |problem: &lines::Problem| format!("{} {}", problem.key, problem.message);
+            let say = |problem: &lines::Problem| format!("{}: {}", problem.key, problem.message);
             problems.iter().map(say).collect::<Vec<_>>().join("; ")
         })?;
         if options.max_open_files == 0 {

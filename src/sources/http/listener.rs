@@ -187,7 +187,8 @@ impl Listener {
             Ok(received) => received,
             Err(refusal) => {
                 let answer = route.protocol.refuse(&head, &refusal);
-                if refusal.is_passing() {
+                // A client that still sends reads its answer only then.
+                if refusal.is_passing() || matches!(refusal, Refusal::TooLarge { .. }) {
                     self.leave_unread(&head, body);
                     return (answer, false);
                 }

@@ -120,6 +120,8 @@ pub(super) struct Reader {
     house_at: Instant,
     commit_at: Instant,
     troubles: HashSet<String>,
+    /// When we were refused, or were last looked at as refused.
+    refused_at: Option<Instant>,
 }
 
 impl Reader {
@@ -141,6 +143,7 @@ impl Reader {
             house_at: now,
             commit_at: now + limits::KAFKA_COMMIT_INTERVAL,
             troubles: HashSet::new(),
+            refused_at: None,
         }
     }
 
@@ -328,6 +331,13 @@ impl Reader {
     // ------------------------------------------------------------------------------- house
 
     fn keep_house(&mut self, now: Instant) -> Option<End> {
+        let is_due = |at: Instant| now.duration_since(at) >= limits::KAFKA_SECRETS_INTERVAL;
+        if self.refused_at.is_some_and(is_due) {
+            self.refused_at = Some(now);
+            if let Some(end) = self.changed_secrets() {
+                return Some(end);
+            }
+        }
         self.house_at = now + limits::KAFKA_POLL_WAIT;
         if self.given.road.is_frozen() {
             self.thaw();
@@ -405,19 +415,28 @@ impl Reader {
         if self.troubles.insert(code_name(code)) {
             tracing::warn!(code = ?code, reason, "trouble with kafka");
         }
-        if code == RDKafkaErrorCode::Authentication
-            && let Ok(config) = self.given.setup.config(self.given.found.as_deref())
-            && config.config_map() != self.given.config.config_map()
-        {
-            tracing::info!("kafka is spoken to with changed secrets");
-            return Some(End::Again(Duration::ZERO));
+        if code == RDKafkaErrorCode::Authentication {
+            self.refused_at = Some(Instant::now());
+            return self.changed_secrets();
         }
         None
+    }
+
+    /// Ends the consumer if we are refused and would say otherwise now who we are. It is asked again
+    /// and again: librdkafka tells of the same trouble only once.
+    fn changed_secrets(&mut self) -> Option<End> {
+        let config = self.given.setup.config(self.given.found.as_deref()).ok()?;
+        if config.config_map() == self.given.config.config_map() {
+            return None;
+        }
+        tracing::info!("kafka is spoken to with changed secrets");
+        Some(End::Again(Duration::ZERO))
     }
 
     fn recovered(&mut self) {
         if !self.troubles.is_empty() {
             self.troubles.clear();
+            self.refused_at = None;
             tracing::info!("kafka is reached again");
         }
     }

@@ -28,12 +28,18 @@ pub(super) fn source(path: &str, stream: &str, spec: &StreamSpec, found: &mut Fo
         wrong(&join(&at, kind(&spec.source)), &error, found);
     }
     let pulls = !matches!(spec.source, SourceSpec::Http(_));
+    // The largest record that a source takes, with what is stored beside it.
+    let smallest = match spec.source {
+        SourceSpec::Kinesis(_) => 16 * limits::MIB,
+        SourceSpec::Kafka(_) => limits::FRAME_BYTES_MAX as u64,
+        SourceSpec::DirectPut | SourceSpec::File(_) | SourceSpec::Http(_) => 0,
+    };
     let buffer::Options { durability, max_size, .. } = &spec.journal;
-    if pulls && *durability == Durability::Memory && max_size.0 < limits::FRAME_BYTES_MAX as u64 {
+    if *durability == Durability::Memory && max_size.0 < smallest {
         found.add(
             &join(&join(path, "journal"), "max_size"),
-            "is less than the largest record of a source that pulls takes: it would wait for ever",
-            Some("give it 32MiB or more"),
+            "is less than the largest record of its source takes: it would wait for ever",
+            Some(&format!("give it {}MiB or more", smallest / limits::MIB)),
         );
     }
     if pulls && spec.throughput.is_some() {

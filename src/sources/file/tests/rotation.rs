@@ -43,7 +43,7 @@ async fn what_is_renamed_away_is_closed_after_a_while_with_its_last_line() {
 #[tokio::test(start_paused = true)]
 async fn a_deleted_file_is_held_until_it_is_read() {
     let mut bed = Bed::new(&["*.log"]);
-    let text = numbered(0, 20_000);
+    let text = numbered(0, 80_000);
     bed.append("a.log", &text);
     bed.inlet.refuse_as_full(u64::MAX);
     bed.start();
@@ -51,8 +51,8 @@ async fn a_deleted_file_is_held_until_it_is_read() {
     fs::remove_file(bed.path("a.log")).unwrap();
     bed.until("a round", |bed| bed.metrics.backpressured.get() > 3).await;
     bed.inlet.refuse_as_full(0);
-    bed.wait_for(20_000).await;
-    assert_eq!(bed.records(), lines(0, 20_000));
+    bed.wait_for(80_000).await;
+    assert_eq!(bed.records(), lines(0, 80_000));
     assert_eq!(bed.metrics.lost_files.get(), 0);
     bed.until_open(0).await;
     assert!(bed.puts().len() > 2, "in pieces");
