@@ -220,6 +220,9 @@ pub const LEASE_FAILOVER_MAX: Duration = Duration::from_secs(10 * 60);
 /// Renewals are early, and leases are let go early, by this much (epsilonMillis of the Kinesis
 /// Client Library).
 pub const LEASE_EPSILON: Duration = Duration::from_millis(25);
+/// How often the table is looked through for leases that nobody renews: one that died is noticed
+/// so much later than its failover time, twice at the most.
+pub const LEASE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// One call of the lease table; less where the failover is short.
 pub const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls of the lease table at a time (maxLeaseRenewalThreads of the Kinesis Client Library: 20).

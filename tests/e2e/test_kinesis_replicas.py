@@ -131,7 +131,7 @@ def test_a_third_replica_gets_its_share(replicas, kinesis):
 
 @pytest.mark.parametrize("journal", JOURNALS)
 def test_others_take_over_from_one_that_is_killed(replicas, kinesis, journal):
-    name = f"killed-{journal}"
+    name = f"victim-{journal}"
     kinesis.create(name, 6)
     some = replicas(name, 3, journal)
     some.balanced(2, 2, 2)

@@ -105,6 +105,11 @@ impl Timing {
         (self.failover + self.epsilon) * 2
     }
 
+    /// How often leases that nobody renews are looked for.
+    pub fn look_every(&self) -> Duration {
+        limits::LEASE_LOOK_INTERVAL.min(self.failover / 3)
+    }
+
     /// After trouble renewals are tried sooner, for there is not much time.
     fn renew_again(&self) -> Duration {
         self.failover / 12

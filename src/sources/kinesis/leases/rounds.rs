@@ -135,31 +135,42 @@ impl DynamoCoordinator {
             () = stop.cancelled() => return,
             _ = ready.wait_for(|ready| *ready) => {}
         }
+        let mut balance_at = self.clock.monotonic();
         while !stop.is_cancelled() {
-            let wait = match self.take(stop).await {
-                Ok(()) => self.timing.take_every(),
+            // Leases of the dead are looked for often; the load is evened out at the library's pace.
+            let balances = self.clock.monotonic() >= balance_at;
+            let (wait, went_well) = match self.take(stop, balances).await {
+                Ok(()) => {
+                    if balances {
+                        balance_at = self.clock.monotonic() + self.timing.take_every();
+                    }
+                    (self.timing.look_every(), true)
+                }
                 Err(error) => {
                     let error = error.to_string();
                     tracing::warn!(stream = self.stream, error, "cannot look for leases to take");
-                    self.timing.failover / 3
+                    (self.timing.failover / 3, false)
                 }
             };
-            // After trouble a wish to take something is no reason to hurry.
-            let hurry = wait >= self.timing.failover;
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.to_take.notified(), if hurry => {}
+                // After trouble a wish to take something is no reason to hurry.
+                () = self.to_take.notified(), if went_well => {}
                 () = sleep(wait) => {}
             }
         }
     }
 
-    /// One round of taking.
-    async fn take(&self, stop: &CancellationToken) -> Result<(), TableError> {
+    /// One round of taking: what nobody holds any more, and with `balances` a part of what others
+    /// have too much of.
+    async fn take(&self, stop: &CancellationToken, balances: bool) -> Result<(), TableError> {
         self.look().await?;
         for (seen, stolen) in self.choose() {
             if stop.is_cancelled() {
                 break;
+            }
+            if stolen && !balances {
+                continue;
             }
             self.find_parents(&seen.lease).await?;
             self.take_one(seen, stolen).await?;
