@@ -11,14 +11,14 @@ import harness
 COMMAND = harness.CACHE / "bin/dynalite"
 
 
-class Dynamo:
+class Dynamo(harness.Process):
     """One process; its tables are gone when it stops."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = harness.free_port()
-        self.process = None
+        self.log_path = self.folder / "dynalite.log"
 
     @property
     def url(self):
@@ -26,7 +26,7 @@ class Dynamo:
 
     def start(self):
         assert COMMAND.exists(), f"{COMMAND} is missing: run tests/servers/install.sh"
-        with (self.folder / "dynalite.log").open("ab") as log:
+        with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 ["node", COMMAND, "--host", "127.0.0.1", "--port", str(self.port)]
                 + ["--createTableMs", "50"],
@@ -34,14 +34,14 @@ class Dynamo:
                 stdout=log,
                 stderr=log,
             )
-        harness.wait_for(lambda: harness.listening(self.port), "dynalite listens")
-        return self
+        return self.wait_ready()
 
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+    def is_ready(self):
+        return harness.listening(self.port)
+
+    def ask_to_stop(self):
+        # Nothing of it is kept.
+        self.process.kill()
 
     def resource(self):
         return boto3.resource(

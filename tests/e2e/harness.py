@@ -304,6 +304,56 @@ def delivered(daemon, stream, folder, bytes_expected, decode=lambda data: data):
     return wait_for(enough, f"{bytes_expected} bytes are delivered", pause=0.1)
 
 
+class Process:
+    """A server of its own process, in `self.process`, that is ended and held up from outside."""
+
+    process = None
+    # On a crowded machine servers take their time.
+    start_timeout_s = 180
+
+    def is_ready(self):
+        """Whether it takes requests."""
+        raise NotImplementedError
+
+    def wait_ready(self):
+        def ready():
+            code = self.process.poll()
+            log = self.log_path.read_text(errors="replace")[-4000:] if code is not None else ""
+            assert code is None, f"{type(self).__name__} ended with {code}\n{log}"
+            return self.is_ready()
+
+        wait_for(ready, f"{type(self).__name__} is ready", self.start_timeout_s, 0.1)
+        return self
+
+    def ask_to_stop(self):
+        self.process.terminate()
+
+    def stop(self):
+        """Stops it in order."""
+        if self.process and self.process.poll() is None:
+            self.resume()
+            self.ask_to_stop()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.process = None
+
+    def kill(self):
+        """Ends it at once, as a crash does."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def pause(self):
+        """It takes connections, but answers nothing until `resume`."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+
 class S3Server:
     """versitygw on a folder; can be stopped and started again at the same address."""
 

@@ -1,23 +1,15 @@
 """A real Apache Kafka of one broker in KRaft mode, as a process of its own.
 
 Listeners: PLAINTEXT, SASL without TLS (PLAIN, SCRAM-SHA-512, and OAUTHBEARER with tokens that are
-not signed), and, with certificates, TLS. Run as a program it starts a broker for the ignored tests
-of `src/sources/kafka/tests`: `kafka.py FOLDER [PORT]`.
+not signed), and, with certificates, TLS.
 """
 
-import os
 import pathlib
-import signal
-import socket
 import subprocess
-import sys
-import time
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-CACHE = pathlib.Path(os.environ.get("STANDPIPE_TEST_CACHE", REPOSITORY / "target/test-servers"))
-JARS = CACHE / "kafka"
-# On a crowded machine it takes its time.
-START_TIMEOUT_S = 180
+import harness
+
+JARS = harness.CACHE / "kafka"
 CLUSTER = "c3RhbmRwaXBlLWNsdXN0ZXI"
 PLAIN = ("alice", "plain-secret")
 SCRAM = ("bob", "scram-secret")
@@ -25,26 +17,17 @@ SCRAM = ("bob", "scram-secret")
 _LOGIN = "org.apache.kafka.common.security"
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-class Kafka:
+class Kafka(harness.Process):
     """One broker; its data lives as long as its folder, across `stop` and `start`."""
 
-    def __init__(self, folder, port=None, certificates=None, **settings):
+    def __init__(self, folder, certificates=None, **settings):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = port or free_port()
-        # Beside the first, so that whoever knows one knows the others.
-        self.sasl_port = self.port + 1 if port else free_port()
-        self.tls_port = (self.port + 2 if port else free_port()) if certificates else None
-        self.controller_port = free_port()
+        self.port, self.sasl_port = harness.free_port(), harness.free_port()
+        self.tls_port = harness.free_port() if certificates else None
+        self.controller_port = harness.free_port()
         self.certificates = certificates
         self.settings = settings
-        self.process = None
 
     @property
     def brokers(self):
@@ -141,61 +124,9 @@ class Kafka:
                     "--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]",
                     stdout=log, stderr=log,
                 )
-                assert formatting.wait(START_TIMEOUT_S) == 0, self.log_path.read_text()[-4000:]
+                assert formatting.wait(self.start_timeout_s) == 0, self.log_path.read_text()[-4000:]
             self.process = self._java("kafka.Kafka", server, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._ready():
-            assert time.monotonic() < deadline, self.log_path.read_text()[-4000:]
-            time.sleep(0.1)
-        return self
+        return self.wait_ready()
 
-    def _ready(self):
-        assert self.process.poll() is None, self.log_path.read_text()[-4000:]
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def stop(self):
-        """Stops it in order; `start` brings it back with its data, on the same ports."""
-        if self.process and self.process.poll() is None:
-            self.resume()
-            self.process.terminate()
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        self.process = None
-
-    def kill(self):
-        """Ends it at once, as a crash does."""
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-
-    def pause(self):
-        """It takes connections, but answers nothing until `resume`."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
-
-
-if __name__ == "__main__":
-    broker = Kafka(
-        sys.argv[1],
-        port=int(sys.argv[2]) if len(sys.argv) > 2 else 19092,
-        certificates=os.environ.get("STANDPIPE_TEST_CERTIFICATES"),
-    )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # What a test sends to have the broker restarted under it.
-    signal.signal(signal.SIGUSR1, lambda *_: (broker.stop(), broker.start()))
-    broker.start()
-    print("ready", flush=True)
-    try:
-        while True:
-            signal.pause()
-    finally:
-        broker.stop()
+    def is_ready(self):
+        return harness.listening(self.port)

@@ -3,7 +3,6 @@ service's do, and SubscribeToShard. It throttles nobody and keeps everything in 
 
 import os
 import pathlib
-import signal
 import subprocess
 
 import boto3
@@ -12,13 +11,11 @@ import pytest
 import harness
 
 FOLDER = harness.CACHE / "node/node_modules/kinesis-local"
-# On a crowded machine it takes its time.
-START_TIMEOUT_S = 180
 # Most records of one PutRecords (API reference).
 PUT_RECORDS_MAX = 500
 
 
-class Kinesis:
+class Kinesis(harness.Process):
     """One process; its streams are gone when it stops."""
 
     def __init__(self, folder, **settings):
@@ -26,7 +23,6 @@ class Kinesis:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.tls_port = harness.free_port(), harness.free_port()
         self.settings = settings
-        self.process = None
 
     @property
     def url(self):
@@ -62,27 +58,14 @@ class Kinesis:
                 stdout=log,
                 stderr=log,
             )
-        harness.wait_for(self._ready, "kinesis-local is ready", START_TIMEOUT_S, 0.1)
-        return self
+        return self.wait_ready()
 
-    def _ready(self):
-        code = self.process.poll()
-        assert code is None, f"kinesis-local ended with {code}: see {self.log_path}"
+    def is_ready(self):
         return harness.listening(self.port)
 
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.resume()
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-
-    def pause(self):
-        """It takes connections, but answers nothing until `resume`."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
+    def ask_to_stop(self):
+        # Nothing of it is kept.
+        self.process.kill()
 
     def client(self):
         return boto3.client(

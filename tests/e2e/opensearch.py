@@ -3,7 +3,6 @@
 import json
 import pathlib
 import shutil
-import signal
 import subprocess
 import tempfile
 import urllib.error
@@ -17,13 +16,11 @@ import harness
 FOLDER = harness.CACHE / "opensearch"
 # The tests' data is small.
 HEAP = "512m"
-# On a crowded machine it takes its time.
-START_TIMEOUT_S = 180
 # Far less than its default, so that a test can send more.
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
 
 
-class OpenSearch:
+class OpenSearch(harness.Process):
     """One node; its data lives as long as this object, across `stop` and `start`."""
 
     def __init__(self, folder, **settings):
@@ -31,7 +28,6 @@ class OpenSearch:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = harness.free_port()
         self.settings = settings
-        self.process = None
 
     @property
     def url(self):
@@ -54,43 +50,17 @@ class OpenSearch:
                 stderr=log,
                 cwd=self.folder,
             )
-        harness.wait_for(self._ready, "OpenSearch is ready", START_TIMEOUT_S, 0.1)
-        return self
+        return self.wait_ready()
 
-    def _ready(self):
-        code = self.process.poll()
-        log = self.log_path.read_text(errors="replace")[-4000:] if code is not None else ""
-        assert code is None, f"OpenSearch ended with {code}\n{log}"
+    def is_ready(self):
         try:
             status, health = self.request("GET", "/_cluster/health")
         except OSError:
             return False
         return status == 200 and health["status"] in ("green", "yellow")
 
-    def stop(self):
-        """Stops it in order; `start` brings it back with its data, on the same port."""
-        if self.process and self.process.poll() is None:
-            self.resume()
-            self.process.stdin.close()
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        self.process = None
-
-    def kill(self):
-        """Ends it at once, as a crash does."""
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-
-    def pause(self):
-        """It takes connections, but answers nothing until `resume`."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
+    def ask_to_stop(self):
+        self.process.stdin.close()
 
     def restart(self):
         self.stop()

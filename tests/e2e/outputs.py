@@ -55,6 +55,13 @@ def content(contents):
     return b"".join(found[key] for key in sorted(found))
 
 
+def written(folder):
+    """All objects of a local bucket, in the order in which they were written: of two of the same
+    second the keys do not tell it."""
+    paths = objects(harness.files(folder)).values()
+    return b"".join(path.read_bytes() for path in sorted(paths, key=lambda at: at.stat().st_mtime_ns))
+
+
 def failures(contents, extra=()):
     """(output type, raw data, line) of every failed record, each line's form checked."""
     found = []

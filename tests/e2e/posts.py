@@ -108,7 +108,7 @@ def landed(daemon, folder, count, name="s"):
 
     def all_there():
         is_idle = idle(daemon, name)
-        found = outputs.content(outputs.local_contents(folder)).split(b"\n")[:-1]
+        found = outputs.written(folder).split(b"\n")[:-1]
         return found if is_idle and len(found) >= count else None
 
     return harness.wait_for(all_there, f"{count} records of {name} are delivered", pause=0.05)

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 import containers
 import harness
+import outputs
 
 ROTATIONS = int(os.environ.get("STANDPIPE_TEST_ROTATIONS", "1000"))
 LINES = 20
@@ -90,7 +91,7 @@ def sentinel(folder):
 
 
 def contents(folder):
-    return b"".join(path.read_bytes() for path in harness.files(folder).values()).decode()
+    return outputs.written(folder).decode()
 
 
 def arrived_exactly(daemon, folder, expected, stream="s"):
@@ -142,7 +143,7 @@ class Rotator:
                 file = self._rotation(file)
                 self.rotated += 1
                 # Its pace, so that the kills fall between rotations.
-                time.sleep(0.008)
+                self.stop.wait(0.008)
             self._write(file, "the last one\n")
             file.close()
         except BaseException as error:  # noqa: BLE001, told to whoever waits

@@ -72,7 +72,7 @@ def test_a_raw_body_is_one_record_of_any_bytes(served, tmp_path):
     for headers in ({}, {"Content-Type": "application/octet-stream"}):
         assert post(url, body, headers).json["accepted"] == 1
     harness.wait_for(lambda: posts.idle(d, "s"), "both are delivered", pause=0.05)
-    assert outputs.content(outputs.local_contents(tmp_path / "bucket")) == body * 2
+    assert outputs.written(tmp_path / "bucket") == body * 2
 
 
 FORMATS = {
@@ -449,7 +449,7 @@ def test_half_requests_store_nothing_and_harm_nobody(served, tmp_path):
         # All of them are still there, and the daemon ends all the same.
         posts.assert_landed(d, tmp_path / "bucket", sent)
         assert d.terminate(30) == 0
-    assert b"half" not in outputs.content(outputs.local_contents(tmp_path / "bucket"))
+    assert b"half" not in outputs.written(tmp_path / "bucket")
 
 
 def test_a_client_that_leaves_early_is_stored_whole_or_not_at_all(served, tmp_path):

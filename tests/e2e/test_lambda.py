@@ -58,7 +58,7 @@ def failures(folder, extra=("lambdaARN",)):
 
 
 def content(folder):
-    return outputs.content(outputs.local_contents(folder))
+    return outputs.written(folder)
 
 
 def test_ok_dropped_and_failed(started, api, tmp_path):

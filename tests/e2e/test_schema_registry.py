@@ -59,7 +59,7 @@ def framed(identity, payload):
 
 def landed(folder):
     """The documents, in order."""
-    lines = outputs.content(outputs.local_contents(folder)).split(b"\n")[:-1]
+    lines = outputs.written(folder).split(b"\n")[:-1]
     return [json.loads(line, parse_float=decimal.Decimal) for line in lines]
 
 

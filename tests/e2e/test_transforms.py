@@ -114,7 +114,7 @@ def objects_of(daemon, folder, *records):
     """Puts records one behind the other and answers the objects' bytes, and what became of all."""
     outputs.put(daemon, *records)
     became = outputs.settled(daemon, "s", len(records))
-    return outputs.content(outputs.local_contents(folder)), became
+    return outputs.written(folder), became
 
 
 def test_unpacked_subscriptions_are_delivered_as_they_are(daemon, tmp_path):

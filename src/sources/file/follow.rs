@@ -31,7 +31,7 @@ pub enum Task {
 /// How a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Read to its end, for now.
+    /// Read to its end; more may be written to it.
     AtEnd,
     More,
     /// The file is not what it was: truncated, or written anew. What was read is given out.

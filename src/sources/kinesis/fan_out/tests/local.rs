@@ -1,12 +1,11 @@
-//! Against the Kinesis of the npm package `kinesis-local`, which must listen on port 4568 and have
-//! a stream `fan` with one shard and nothing in it (`INITIALIZE_STREAMS=fan:1`). Of the end of a
+//! Against `kinesis-local`, which `tests/e2e/test_sources_within.py` starts and names in
+//! `STANDPIPE_TEST_KINESIS`, with a stream `fan` of one shard and nothing in it. Of the end of a
 //! shard it tells subscribers nothing (0.6.2), so that is left to the double.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-const URL: &str = "http://127.0.0.1:4568";
 const STREAM_ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/fan";
 const SHARD: &str = "shardId-000000000000";
 
@@ -31,14 +30,16 @@ async fn read(reader: &mut FanOutReader, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-#[ignore = "needs a server"]
+#[ignore = "run with an emulator by ./test"]
 async fn a_stream_is_read_by_a_registered_consumer() {
+    let url = std::env::var("STANDPIPE_TEST_KINESIS").expect("./test names it");
     let access = Access { region: "us-east-1".into(), ..access(SECRET_KEY) };
-    let client = SignedClient::new(&access, "kinesis", Some(URL.into())).unwrap();
+    let client = SignedClient::new(&access, "kinesis", Some(url.clone())).unwrap();
     let options = options::FanOut { consumer: Some("tested".into()), consumer_arn: None };
     let env = Env::real();
     let name = "standpipe-fan";
-    let register = || FanOut::register(&access, Some(URL.into()), STREAM_ARN, &options, name, &env);
+    let register =
+        || FanOut::register(&access, Some(url.clone()), STREAM_ARN, &options, name, &env);
     let fan_out = register().await.unwrap();
     assert_eq!(register().await.unwrap().consumer_arn(), fan_out.consumer_arn());
 

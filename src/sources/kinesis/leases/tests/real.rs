@@ -22,7 +22,7 @@ use crate::{
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn url() -> String {
-    std::env::var("STANDPIPE_TEST_DYNAMODB").expect("STANDPIPE_TEST_DYNAMODB is the server's URL")
+    std::env::var("STANDPIPE_TEST_DYNAMODB").expect("./test names it")
 }
 
 fn client() -> SignedClient {
@@ -71,7 +71,7 @@ fn lease(id: &str) -> Lease {
 }
 
 #[tokio::test]
-#[ignore = "needs a server"]
+#[ignore = "run with an emulator by ./test"]
 async fn every_change_is_made_once_and_spares_what_others_keep() {
     let name = name();
     let table = table(&name);
@@ -129,7 +129,7 @@ async fn every_change_is_made_once_and_spares_what_others_keep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a server"]
+#[ignore = "run with an emulator by ./test"]
 async fn of_many_who_take_one_does() {
     let name = name();
     let table = Arc::new(table(&name));
@@ -148,7 +148,7 @@ async fn of_many_who_take_one_does() {
 }
 
 #[tokio::test]
-#[ignore = "needs a server"]
+#[ignore = "run with an emulator by ./test"]
 async fn large_tables_are_scanned_page_by_page() {
     let name = name();
     let table = table(&name);
@@ -168,7 +168,7 @@ async fn large_tables_are_scanned_page_by_page() {
 }
 
 #[tokio::test]
-#[ignore = "needs a server"]
+#[ignore = "run with an emulator by ./test"]
 async fn tables_that_are_not_ours_are_refused() {
     let row = |version: &str| json!({ "leaseKey": text("Migration3.0"), "cv": text(version) });
     let refused = async |table: &DynamoTable, of: &str| {
@@ -222,7 +222,7 @@ async fn tables_that_are_not_ours_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a server"]
+#[ignore = "run with an emulator by ./test"]
 async fn three_replicas_share_a_stream() {
     let name = name();
     let failover = Duration::from_secs(1);

@@ -1,7 +1,5 @@
-//! Against `kinesis-local`, which closes iterators as the service does.
-//!
-//! `KINESIS_LOCAL=URL cargo test --lib emulator -- --ignored`; `tests/servers/install.sh` installs
-//! it.
+//! Against `kinesis-local`, which closes iterators as the service does. The test that starts it
+//! (`tests/e2e/test_sources_within.py`) tells its URL in `STANDPIPE_TEST_KINESIS`.
 
 use std::collections::BTreeSet;
 
@@ -72,9 +70,9 @@ impl Kinesis {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a server"]
+#[ignore = "run with an emulator by ./test"]
 async fn a_reshard_while_reading_loses_and_doubles_nothing() {
-    let kinesis = Kinesis::at(std::env::var("KINESIS_LOCAL").expect("KINESIS_LOCAL is its URL"));
+    let kinesis = Kinesis::at(std::env::var("STANDPIPE_TEST_KINESIS").expect("./test names it"));
     let stream = format!("s-{}", uuid::Uuid::new_v4());
     kinesis.ask("CreateStream", json!({"StreamName": stream, "ShardCount": 2})).await;
     let name = StreamName::Name(stream.clone());
