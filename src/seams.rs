@@ -46,6 +46,11 @@ pub trait Inlet: Send + Sync {
     /// Everything below is settled by every destination. A source whose journal is not durable
     /// tells upstream no more than this.
     fn settled(&self) -> watch::Receiver<Position>;
+
+    /// Called by a source that is being stopped and whose last put has returned, before it tells
+    /// upstream for the last time: the stream delivers all that is open now. Returns once every
+    /// destination has settled it, or the shutdown waits no longer.
+    async fn drain(&self) {}
 }
 
 /// What a journal knows of its source.
@@ -61,7 +66,7 @@ pub struct Upstream {
 #[async_trait]
 pub trait Source: Send + Sync {
     /// Runs until `stop` is cancelled, then takes no more records, waits for the puts under way
-    /// and returns. A full journal answers `AppendError::Full`: pull sources pause, push sources
+    /// and returns, soon but for [`Inlet::drain`]. A full journal answers `AppendError::Full`: pull sources pause, push sources
     /// tell their client to try later.
     async fn run(&self, inlet: Arc<dyn Inlet>, stop: CancellationToken);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     record::{Position, Put},
@@ -11,9 +12,21 @@ use crate::{
     telemetry::StreamMetrics,
 };
 
+/// What a source and its stream tell each other when the stream ends.
+#[derive(Clone, Default)]
+pub(super) struct Farewell {
+    /// The source is to stop.
+    pub stop: CancellationToken,
+    /// Its last put has returned, and it waits for the deliveries.
+    pub all_put: CancellationToken,
+    /// Nothing more is delivered.
+    pub drained: CancellationToken,
+}
+
 /// Puts go to the journal.
 pub(super) struct JournalInlet {
     pub journal: Arc<dyn Journal>,
+    pub farewell: Farewell,
     /// Where records are counted that nobody else counts: Direct PUT counts its own.
     pub counted: Option<StreamMetrics>,
 }
@@ -42,5 +55,14 @@ impl Inlet for JournalInlet {
 
     fn settled(&self) -> watch::Receiver<Position> {
         self.journal.settled()
+    }
+
+    async fn drain(&self) {
+        let Farewell { stop, all_put, drained } = &self.farewell;
+        // One that ends by itself does not end the deliveries.
+        if stop.is_cancelled() {
+            all_put.cancel();
+            drained.cancelled().await;
+        }
     }
 }

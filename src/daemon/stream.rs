@@ -20,7 +20,7 @@ use super::{
     DaemonError, Shared,
     assembly::{Surroundings, assemble},
     build::{self, AnyJournal, Outlet},
-    inlet::JournalInlet,
+    inlet::{Farewell, JournalInlet},
     lanes::Lanes,
     processing::StreamContext,
     rate::Rate,
@@ -49,12 +49,12 @@ pub struct Stream {
     shared: Arc<Shared>,
     settings: Mutex<Settings>,
     pub source: Arc<DirectPut>,
-    source_stop: CancellationToken,
+    farewell: Farewell,
     /// The source, where it follows files.
     file: Mutex<Option<Arc<FileSource>>>,
     /// Ends what serves the stream beside its source and its destinations.
     ended: CancellationToken,
-    source_task: Mutex<Option<JoinHandle<()>>>,
+    source_task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
     any_journal: AnyJournal,
     pub journal: Arc<dyn Journal>,
     pub tag: [u8; 4],
@@ -121,10 +121,10 @@ impl Stream {
             any_journal,
             journal,
             source,
-            source_stop: CancellationToken::new(),
+            farewell: Farewell::default(),
             file: Mutex::default(),
             ended,
-            source_task: Mutex::default(),
+            source_task: tokio::sync::Mutex::default(),
             outlets: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             settings: Mutex::new(Settings { spec, hose }),
@@ -133,12 +133,12 @@ impl Stream {
             shared,
         });
         stream.match_outlets().await?;
-        stream.start_source()?;
+        stream.start_source().await?;
         tracing::info!(stream = stream.name, "stream is open");
         Ok(stream)
     }
 
-    fn start_source(&self) -> Result<(), DaemonError> {
+    async fn start_source(&self) -> Result<(), DaemonError> {
         let (spec, from_file) = {
             let settings = self.settings.lock();
             (settings.spec.source.clone(), settings.hose.origin == Origin::File)
@@ -148,10 +148,11 @@ impl Stream {
         *self.file.lock() = file;
         // Direct PUT counts what it takes in, and so does what puts through it.
         let counted = sources::pulls(&spec).then(|| self.metrics.clone());
-        let inlet = Arc::new(JournalInlet { journal: self.journal.clone(), counted });
-        let stop = self.source_stop.clone();
+        let (journal, farewell) = (self.journal.clone(), self.farewell.clone());
+        let stop = farewell.stop.clone();
+        let inlet = Arc::new(JournalInlet { journal, farewell, counted });
         let task = tokio::spawn(async move { source.run(inlet, stop).await });
-        *self.source_task.lock() = Some(task);
+        *self.source_task.lock().await = Some(task);
         Ok(())
     }
 
@@ -283,9 +284,19 @@ impl Stream {
     }
 
     /// Takes no more records, delivers what is open within `timeout`; what is left stays in the
-    /// journal.
+    /// journal. A source whose upstream is told only of what is delivered takes leave of it last.
     pub async fn shut_down(&self, timeout: Duration) {
+        tokio::select! {
+            () = self.close_source() => {}
+            () = self.farewell.all_put.cancelled() => {}
+        }
+        self.drain_outlets(timeout).await;
+        self.farewell.drained.cancel();
         self.close_source().await;
+        self.journal.close().await;
+    }
+
+    async fn drain_outlets(&self, timeout: Duration) {
         let mut outlets = std::mem::take(&mut *self.outlets.lock().await);
         for running in outlets.values() {
             running.drain.cancel();
@@ -298,7 +309,6 @@ impl Stream {
             );
         }
         leave_all(outlets.into_values(), Duration::ZERO).await;
-        self.journal.close().await;
     }
 
     /// Records that some way out has not settled.
@@ -309,16 +319,19 @@ impl Stream {
 
     /// Ends everything at once: the stream is being deleted.
     pub async fn abandon(&self) {
+        self.farewell.drained.cancel();
         self.close_source().await;
         let outlets = std::mem::take(&mut *self.outlets.lock().await);
         leave_all(outlets.into_values(), Duration::ZERO).await;
         self.journal.close().await;
     }
 
+    /// Dropped while it waits, it may be called again.
     async fn close_source(&self) {
-        self.source_stop.cancel();
-        let task = self.source_task.lock().take();
-        if let Some(task) = task {
+        self.farewell.stop.cancel();
+        if let Some(task) = &mut *self.source_task.lock().await
+            && !task.is_finished()
+        {
             // A panic in it was reported where it happened.
             let _ = task.await;
         }

@@ -156,6 +156,13 @@ impl Checkpoints {
         }
     }
 
+    /// Nothing more is put: waits until all that was put is safe, or the shutdown waits no longer.
+    pub async fn drain(&self) {
+        if !self.durable {
+            self.inlet.drain().await;
+        }
+    }
+
     /// Whether everything put of this key is safe.
     pub fn is_settled(&self, key: &str) -> bool {
         let mut state = self.state.lock();

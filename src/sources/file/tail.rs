@@ -131,6 +131,7 @@ impl Tail {
         }
         self.shared.metrics.parts.set(0);
         let ledger = self.shared.ledger.clone();
+        ledger.checkpoints.drain().await;
         save(&self.shared, blocking(move || ledger.save()).await);
     }
 

@@ -20,7 +20,7 @@ use super::{
     events::Name,
     gather::Gather,
     lane::Lane,
-    reader::{End, Next, Part, Phase, Reader},
+    reader::{End, Farewell, Next, Part, Phase, Reader},
     start::{Answer, Ask, Begin, Span},
 };
 use crate::limits;
@@ -157,26 +157,41 @@ impl Reader {
 
     /// Takes leave of the group.
     pub(super) fn leave(mut self, end: &End) {
-        let is_ours =
-            !self.consumer.assignment_lost() && self.consumer.client().fatal_error().is_none();
         for at in 0..self.parts.len() {
             self.drop_gathered(at);
+            self.parts[at].lane.close();
         }
+        let until = Instant::now() + limits::KAFKA_STOP_WAIT;
+        for part in &self.parts {
+            part.lane.wait_idle(until);
+        }
+        if *end == End::Stopped && !self.given.road.checkpoints().is_durable() {
+            self.drain();
+        }
+        let is_ours =
+            !self.consumer.assignment_lost() && self.consumer.client().fatal_error().is_none();
         let gone = std::mem::take(&mut self.parts);
         self.reindex();
         self.given.metrics.offset_lag.set(0);
-        // What is in memory and not at its destination is not waited for: deliveries end after
-        // their sources.
-        for part in &gone {
-            part.lane.close();
-        }
-        let until = Instant::now() + limits::KAFKA_STOP_WAIT;
-        for part in &gone {
-            part.lane.wait_idle(until);
-        }
         self.part_with(gone, is_ours, Duration::ZERO);
         tracing::debug!(?end, "leaving the group");
         self.consumer.context().close();
+    }
+
+    /// Stays a member while the journal in memory is delivered: nobody else is to read before the
+    /// group is told of it.
+    fn drain(&mut self) {
+        let Farewell { all_put, drained } = self.given.farewell.clone();
+        self.pause(true);
+        all_put.cancel();
+        while !drained.is_cancelled() {
+            // A member that does not poll is put out. What was fetched is read again.
+            let _ = self.consumer.poll(limits::KAFKA_POLL_WAIT);
+            for event in self.consumer.context().take() {
+                // It ends already.
+                let _ = self.hear(event);
+            }
+        }
     }
 
     // ------------------------------------------------------------------------------ questions

@@ -55,6 +55,16 @@ pub(super) struct Given {
     pub known: Known,
     pub runtime: Handle,
     pub stop: CancellationToken,
+    pub farewell: Farewell,
+}
+
+/// What is told between a reader that is being stopped and who waits for its end.
+#[derive(Clone, Default)]
+pub(super) struct Farewell {
+    /// Nothing more is put.
+    pub all_put: CancellationToken,
+    /// Nothing more is delivered.
+    pub drained: CancellationToken,
 }
 
 /// What a partition of ours waits for.
@@ -367,7 +377,7 @@ impl Reader {
         None
     }
 
-    fn hear(&mut self, event: Event) -> Option<End> {
+    pub(super) fn hear(&mut self, event: Event) -> Option<End> {
         match event {
             Event::Assigned(names) => self.assigned(names),
             Event::Revoked(names) => self.revoked(names),

@@ -13,7 +13,7 @@ use super::{
     events::Events,
     lane::Road,
     msk,
-    reader::{End, Given, Known, Reader},
+    reader::{End, Farewell, Given, Known, Reader},
     start::{Asker, Initial},
 };
 use crate::{
@@ -187,6 +187,9 @@ impl KafkaSource {
             .clone()
             .map(|tokens| TokenFeed::start(tokens, self.context.env.clock.clone(), ended.clone()));
         let metrics = self.context.metrics.clone();
+        let farewell = Farewell::default();
+        // Whatever becomes of this, the reader must not wait for ever.
+        let _drained = farewell.drained.clone().drop_guard();
         let given = Given {
             setup: self.setup.clone(),
             config,
@@ -197,6 +200,7 @@ impl KafkaSource {
             known: known.clone(),
             runtime: Handle::current(),
             stop: stop.clone(),
+            farewell: farewell.clone(),
         };
         let span = tracing::info_span!("kafka", stream = self.context.stream);
         let (ending, mut end) = oneshot::channel();
@@ -211,7 +215,12 @@ impl KafkaSource {
         }
         let too_late = async {
             stop.cancelled().await;
-            tokio::time::sleep(2 * limits::KAFKA_STOP_WAIT).await;
+            let patience = 2 * limits::KAFKA_STOP_WAIT;
+            if tokio::time::timeout(patience, farewell.all_put.cancelled()).await.is_ok() {
+                checkpoints.drain().await;
+                farewell.drained.cancel();
+                tokio::time::sleep(patience).await;
+            }
         };
         tokio::select! {
             biased;

@@ -227,7 +227,13 @@ impl Source for KinesisSource {
             let (coordinator, end) = (reading.coordinator.clone(), end.clone());
             tokio::spawn(async move { coordinator.run(end).await })
         };
-        tokio::join!(reading.read_held(stop), reading.discover(stop), reading.keep_positions(stop));
+        let drained = CancellationToken::new();
+        let until_drained = async {
+            tokio::join!(reading.read_held(stop), reading.discover(stop));
+            reading.checkpoints.drain().await;
+            drained.cancel();
+        };
+        tokio::join!(until_drained, reading.keep_positions(&drained));
         if tokio::time::timeout(KINESIS_LAST_CHECKPOINTS, reading.flush(false)).await.is_err() {
             let stream = &self.context.stream;
             tracing::warn!(
