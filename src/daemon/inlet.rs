@@ -66,3 +66,26 @@ impl Inlet for JournalInlet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, poll};
+
+    use super::*;
+    use crate::buffer::{MemoryJournal, Options};
+
+    #[tokio::test]
+    async fn a_drain_begins_with_the_end_of_the_stream_and_lasts_until_it_is_over() {
+        let farewell = Farewell::default();
+        let journal = Arc::new(MemoryJournal::new(&Options::default()));
+        let inlet = JournalInlet { journal, farewell: farewell.clone(), counted: None };
+        assert_eq!(inlet.drain().now_or_never(), Some(()), "the source has ended by itself");
+        assert!(!farewell.all_put.is_cancelled());
+        farewell.stop.cancel();
+        let mut drain = inlet.drain();
+        assert!(poll!(&mut drain).is_pending() && farewell.all_put.is_cancelled());
+        farewell.drained.cancel();
+        drain.await;
+        assert_eq!(inlet.drain().now_or_never(), Some(()), "nobody waits any more");
+    }
+}

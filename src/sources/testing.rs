@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     record::{Position, Put},
@@ -18,6 +19,10 @@ pub struct TestInlet {
     settled: watch::Sender<Position>,
     /// The number of puts that were stored.
     stored: watch::Sender<usize>,
+    /// The source has put its last record, and waits until it is delivered.
+    pub draining: CancellationToken,
+    /// Nothing more is delivered: from the beginning, unless it is made to wait.
+    pub drained: CancellationToken,
 }
 
 #[derive(Default)]
@@ -31,15 +36,30 @@ impl TestInlet {
     fn of(upstream: Upstream) -> Arc<Self> {
         let state = Mutex::default();
         let settled = watch::Sender::new(Position::START);
-        Arc::new(Self { upstream, state, settled, stored: watch::Sender::new(0) })
+        let (draining, drained) = (CancellationToken::new(), CancellationToken::new());
+        Arc::new(Self {
+            upstream,
+            state,
+            settled,
+            stored: watch::Sender::new(0),
+            draining,
+            drained,
+        })
     }
 
     /// Nothing outlives the process: positions are safe once they are settled.
     pub fn in_memory() -> Arc<Self> {
+        let inlet = Self::drained_last();
+        inlet.drained.cancel();
+        inlet
+    }
+
+    /// The same; a source that is stopped waits for `drained`.
+    pub fn drained_last() -> Arc<Self> {
         Self::of(Upstream::default())
     }
 
-    /// Holds what it has, and these positions from before.
+    /// Holds what it has, and these positions from before. A source does not wait for a drain.
     pub fn durable(positions: BTreeMap<String, String>) -> Arc<Self> {
         Self::of(Upstream { positions, durable: true })
     }
@@ -114,5 +134,10 @@ impl Inlet for TestInlet {
 
     fn settled(&self) -> watch::Receiver<Position> {
         self.settled.subscribe()
+    }
+
+    async fn drain(&self) {
+        self.draining.cancel();
+        self.drained.cancelled().await;
     }
 }

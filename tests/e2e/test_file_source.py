@@ -516,6 +516,44 @@ def test_a_journal_in_memory_repeats_but_loses_nothing(daemon, tmp_path):
         server.stop()
 
 
+def test_a_journal_in_memory_repeats_nothing_after_a_stop(daemon, tmp_path):
+    log, folder = tmp_path / "logs/app.log", tmp_path / "bucket"
+    # Only the stop delivers: nothing else closes what is open.
+    d = daemon({"s": stream(log, harness.local(folder), journal=in_memory())})
+    for stop in range(3):
+        append(log, lines(100 * stop, 100))
+        until_read(d, 100)
+        assert d.terminate() == 0
+        assert contents(folder) == text(lines(0, 100 * (stop + 1)))
+        d.start()
+    append(log, lines(300, 100))
+    arrived_exactly(d, folder, lines(0, 400))
+
+
+def test_a_stop_without_the_destination_ends_and_all_is_read_again(daemon, tmp_path):
+    server = harness.S3Server(tmp_path / "versitygw").start()
+    log = tmp_path / "logs/app.log"
+    append(log, lines(0, 100))
+    try:
+        server.client().create_bucket(Bucket="bucket")
+        server.stop()
+        d = daemon(
+            {"s": stream(log, harness.bucket("bucket", server), journal=in_memory())},
+            aws=harness.outgoing(),
+            shutdown_timeout="2s",
+        )
+        until_read(d, 100)
+        assert d.terminate() == 0
+        server.start()
+        d.start()
+        harness.delivered_to_s3(d, "s", server, "bucket", len(text(lines(0, 100))))
+        assert d.terminate() == 0
+        bodies = server.objects("bucket").values()
+        assert b"".join(a["Body"] for a in bodies).decode() == text(lines(0, 100))
+    finally:
+        server.stop()
+
+
 def test_puts_are_refused(daemon, tmp_path):
     log = tmp_path / "logs/app.log"
     append(log, ["from the file"])

@@ -84,7 +84,9 @@ impl Reader {
         self.reindex();
         let ours: Vec<_> = gone.iter().filter(|part| part.phase == Phase::Reading).collect();
         let ours = list(ours.into_iter().map(|part| (part, Offset::Invalid)));
-        self.part_with(gone, !is_lost, self.given.setup.session / 2);
+        let is_stopped = self.given.stop.is_cancelled();
+        let patience = if is_stopped { Duration::ZERO } else { self.given.setup.session / 2 };
+        self.part_with(gone, !is_lost, patience);
         self.unpause(&ours);
         if let Err(error) = self.consumer.incremental_unassign(&ours) {
             tracing::warn!(%error, "the group's revocation cannot be answered");
@@ -179,18 +181,20 @@ impl Reader {
     }
 
     /// Stays a member while the journal in memory is delivered: nobody else is to read before the
-    /// group is told of it.
+    /// group is told of it. So the group's wishes are answered behind that.
     fn drain(&mut self) {
         let Farewell { all_put, drained } = self.given.farewell.clone();
         self.pause(true);
         all_put.cancel();
+        let mut events = Vec::new();
         while !drained.is_cancelled() {
-            // A member that does not poll is put out. What was fetched is read again.
+            // A member that does not poll is put out. What was fetched is not ours to put.
             let _ = self.consumer.poll(limits::KAFKA_POLL_WAIT);
-            for event in self.consumer.context().take() {
-                // It ends already.
-                let _ = self.hear(event);
-            }
+            events.extend(self.consumer.context().take());
+        }
+        for event in events {
+            // It ends already.
+            let _ = self.hear(event);
         }
     }
 

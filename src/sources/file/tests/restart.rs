@@ -94,6 +94,29 @@ async fn a_journal_in_memory_repeats_what_was_not_settled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_stopped_saves_what_is_delivered_of_a_journal_in_memory() {
+    let mut bed = Bed::new(&["*.log"]);
+    bed.inlet = TestInlet::drained_last();
+    bed.append("a.log", &numbered(0, 3));
+    bed.start();
+    bed.wait_for(3).await;
+    let inlet = bed.inlet.clone();
+    let delivered = tokio::spawn(async move {
+        inlet.draining.cancelled().await;
+        inlet.settle(3);
+        inlet.drained.cancel();
+    });
+    bed.stop().await;
+    delivered.await.unwrap();
+    bed.append("a.log", &numbered(3, 5));
+    bed.inlet = TestInlet::in_memory();
+    bed.start();
+    bed.wait_for(5).await;
+    assert_eq!(bed.records(), lines(0, 5));
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn reading_may_begin_at_the_end_of_what_is_there() {
     let mut bed = Bed::new(&["*.log"]);
     bed.options.start = Start::End;

@@ -179,6 +179,33 @@ async fn in_memory_a_shard_ends_when_its_records_are_settled_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_stopped_keeps_its_leases_until_its_journal_in_memory_is_delivered() {
+    let scene = Scene::new(&["a", "b"], Start::TrimHorizon);
+    scene.world.put("a", "a1");
+    scene.world.put("b", "b1");
+    scene.world.reshard(&["b"], &["c"]);
+    let running = scene.run(&TestInlet::drained_last());
+    running.inlet.wait_for(2).await;
+    running.stop.cancel();
+    running.inlet.draining.cancelled().await;
+    scene.world.put("a", "a2");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(*scene.coordinator.runs_ended.borrow(), 0, "the leases are renewed");
+    // What is delivered is told as ever, and not only at the end.
+    running.inlet.settle(1);
+    let told = || ["a", "b"].map(|shard| scene.coordinator.checkpoint_of(shard).unwrap());
+    until(|| told().iter().filter(|at| *at != "TRIM_HORIZON").count() == 1).await;
+    running.inlet.settle(2);
+    running.inlet.drained.cancel();
+    running.stop().await;
+    assert_eq!(told(), ["101", "SHARD_END"]);
+    assert_eq!(*scene.coordinator.runs_ended.borrow(), 1);
+    let again = scene.run(&TestInlet::in_memory());
+    again.inlet.wait_for(1).await;
+    assert_eq!(again.records(), ["a2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_goes_on_behind_the_later_of_journal_and_coordinator() {
     let scene = Scene::new(&["a", "b"], Start::TrimHorizon);
     for data in ["1", "2", "3"] {
