@@ -17,7 +17,7 @@ use std::{
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
 
 use super::{
-    events::Name,
+    events::{Event, Name},
     gather::Gather,
     lane::Lane,
     reader::{End, Farewell, Next, Part, Phase, Reader},
@@ -186,15 +186,19 @@ impl Reader {
         let Farewell { all_put, drained } = self.given.farewell.clone();
         self.pause(true);
         all_put.cancel();
-        let mut events = Vec::new();
+        let mut wishes = Vec::new();
         while !drained.is_cancelled() {
-            // A member that does not poll is put out. What was fetched is not ours to put.
+            // A member that does not poll is put out. What comes of it is not put.
             let _ = self.consumer.poll(limits::KAFKA_POLL_WAIT);
-            events.extend(self.consumer.context().take());
+            let is_wish = |event: &Event| matches!(event, Event::Assigned(_) | Event::Revoked(_));
+            wishes.extend(self.consumer.context().take().into_iter().filter(is_wish));
         }
-        for event in events {
-            // It ends already.
-            let _ = self.hear(event);
+        for wish in wishes {
+            match wish {
+                Event::Assigned(names) => self.assigned(names),
+                Event::Revoked(names) => self.revoked(names),
+                _ => {}
+            }
         }
     }
 

@@ -377,7 +377,7 @@ impl Reader {
         None
     }
 
-    pub(super) fn hear(&mut self, event: Event) -> Option<End> {
+    fn hear(&mut self, event: Event) -> Option<End> {
         match event {
             Event::Assigned(names) => self.assigned(names),
             Event::Revoked(names) => self.revoked(names),
