@@ -310,6 +310,41 @@ def test_a_rolling_restart_under_load(pair, topics, journal):
     assert doubles == 0
 
 
+def test_one_that_comes_while_another_delivers_its_last_reads_none_of_it(daemon, topics, tmp_path):
+    topic, folder, server = topics.create(2), tmp_path / "bucket", faulty_s3.FaultyS3()
+    server.mode = "forbidden"
+    bucket = harness.bucket("bucket", server, buffering={"size": "1MiB", "interval": "1s"})
+    first = daemon(
+        stream(source(topics, topic), bucket, "memory"),
+        aws=harness.outgoing(),
+        shutdown_timeout="10m",
+    )
+
+    def write(name):
+        sent = [b"%s-%04d" % (name, number) for number in range(100)]
+        for partition in range(2):
+            some = [line + b"\n" for line in sent[partition::2]]
+            topics.write(topic, *some, partition=partition)
+        return collections.Counter(sent)
+
+    try:
+        early = write(b"early")
+        harness.wait_for(lambda: read(first) == 100, "everything is read")
+        first.process.send_signal(signal.SIGTERM)
+        harness.wait_for(lambda: "stopping: no more records" in first.log(), "it is stopping")
+        late = write(b"late")
+        second = daemon(stream(source(topics, topic), small(folder), "memory"))
+        harness.wait_for(lambda: topics.members(topic) == 2, "both are members", pause=0.1)
+        server.mode = "ok"
+        assert first.process.wait(120) == 0
+        # Not one of the first one's, which would be more than what came late.
+        assert arrived(late, folder) == 0
+        assert second.terminate() == 0
+        assert collections.Counter(b"".join(server.objects.values()).splitlines()) == early
+    finally:
+        server.close()
+
+
 def test_a_member_that_stood_still_past_its_session(pair, topics):
     topic, (first, second), folders = pair("fsync")
     with Producing(topics, topic) as producing:

@@ -161,6 +161,23 @@ def test_others_take_over_from_one_that_is_killed(replicas, kinesis, journal):
 
 
 @pytest.mark.parametrize("journal", JOURNALS)
+def test_of_one_that_is_stopped_the_others_read_nothing_again(replicas, kinesis, journal):
+    name = f"leaver-{journal}"
+    kinesis.create(name, 6)
+    some = replicas(name, 3, journal)
+    some.balanced(2, 2, 2)
+    with writing(kinesis, name) as writer:
+        writer.more()
+        assert some.all[0].terminate() == 0
+        some.balanced(3, 3)
+        writer.more()
+        assert some.all[1].terminate() == 0
+        some.balanced(6)
+        writer.more()
+    once(writer.sent, some.end(writer.sent))
+
+
+@pytest.mark.parametrize("journal", JOURNALS)
 def test_one_that_was_frozen_past_its_lease_delivers_nothing_of_others(replicas, kinesis, journal):
     name = f"frozen-{journal}"
     kinesis.create(name, 4)

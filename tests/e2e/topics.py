@@ -59,6 +59,11 @@ class Topics:
         found = answer.result(PATIENCE_S).topic_partitions
         return {place.partition: place.offset for place in found if place.offset >= 0}
 
+    def members(self, group):
+        """How many members a group has."""
+        (answer,) = self.admin.describe_consumer_groups([group]).values()
+        return len(answer.result(PATIENCE_S).members)
+
     def ends(self, topic, partitions):
         """Partition → the offset behind its last record."""
         consumer = confluent_kafka.Consumer({**self.settings, "group.id": "nobody"})
