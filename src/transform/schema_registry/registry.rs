@@ -1,9 +1,13 @@
 //! The schemas that are known, and where others are asked for.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Options, OptionsError, codes, confluent::Confluent, framing::SchemaId, plan::Plan};
@@ -49,12 +53,17 @@ struct Known {
     until: Option<Instant>,
 }
 
+/// A question that one asks for all who need its answer.
+type Question = OnceCell<Arc<Form>>;
+
 /// Asks, and remembers.
 pub(super) struct Registry {
     confluent: Option<Confluent>,
     glue: Option<Glue>,
     pub(super) backoff: Policy,
     known: Mutex<HashMap<SchemaId, Known>>,
+    /// Questions under way. Each lives as long as somebody waits for its answer.
+    asking: Mutex<HashMap<SchemaId, Weak<Question>>>,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -74,6 +83,7 @@ impl Registry {
             glue: glue.transpose()?,
             backoff: Policy::forever(initial, cap),
             known: Mutex::default(),
+            asking: Mutex::default(),
             observer: None,
         })
     }
@@ -82,12 +92,33 @@ impl Registry {
         Self { observer: Some(observer), ..self }
     }
 
-    /// How records of a schema are read. Asks until there is an answer: what ails a registry is
-    /// no record's fault.
+    /// How records of a schema are read. Whoever comes while it is asked for waits for that answer.
     pub(super) async fn form(&self, id: SchemaId) -> Arc<Form> {
         if let Some(form) = self.remembered(id) {
             return form;
         }
+        let question = self.question(id);
+        // If whoever asks is dropped, the next one who waits asks.
+        let form = question.get_or_init(async || match self.remembered(id) {
+            Some(form) => form,
+            None => self.find(id).await,
+        });
+        form.await.clone()
+    }
+
+    fn question(&self, id: SchemaId) -> Arc<Question> {
+        let mut asking = self.asking.lock();
+        if let Some(question) = asking.get(&id).and_then(Weak::upgrade) {
+            return question;
+        }
+        asking.retain(|_, question| question.strong_count() > 0);
+        let question = Arc::new(Question::new());
+        asking.insert(id, Arc::downgrade(&question));
+        question
+    }
+
+    /// Asks until there is an answer: what ails a registry is no record's fault.
+    async fn find(&self, id: SchemaId) -> Arc<Form> {
         let warn = |fault: &Fault, attempt: u32, wait: Duration| {
             let Cause { code, message } = fault.cause();
             if let Some(observer) = &self.observer {

@@ -413,6 +413,37 @@ async fn a_schema_that_is_missing_is_asked_for_again_later() {
 }
 
 #[tokio::test]
+async fn tasks_that_need_one_schema_ask_for_it_once() {
+    let broken = (500, json!({"error_code": 50001}));
+    let double = Double::start(vec![
+        ("/schemas/ids/1 ", vec![broken, (200, json!({"schema": "\"int\""}))]),
+        ("/schemas/ids/2 ", vec![(404, json!({"error_code": 40403}))]),
+    ])
+    .await;
+    let transform = double.transform("");
+    let sent = records(&[framed(1, b"\x02"), framed(2, b"x")]);
+    let expected = [Ok("1".to_owned()), Err("SchemaRegistry.UnknownSchema".to_owned())];
+    for verdicts in futures::future::join_all([(); 8].map(|()| transform.apply(&sent))).await {
+        assert_eq!(ends(verdicts), expected);
+    }
+    assert_eq!(double.questions.load(Ordering::SeqCst), 3, "one failed, and one for each schema");
+}
+
+#[tokio::test]
+async fn a_question_that_is_given_up_is_asked_by_who_waits_for_it() {
+    let double =
+        Double::start(vec![("/schemas/ids/1 ", vec![(200, json!({"schema": "\"int\""}))])]).await;
+    let transform = double.transform("");
+    let sent = records(&[framed(1, b"\x02")]);
+    let mut first = transform.apply(&sent);
+    assert!(futures::poll!(&mut first).is_pending(), "it asks");
+    let mut second = transform.apply(&sent);
+    assert!(futures::poll!(&mut second).is_pending(), "it waits");
+    drop(first);
+    assert_eq!(ends(second.await), [Ok("1".to_owned())]);
+}
+
+#[tokio::test]
 async fn glue_is_asked_for_versions() {
     let version = uuid::Uuid::from_u128(7);
     let double = AwsDouble::start(Some("glue"), move |call| {
