@@ -31,6 +31,18 @@ fn object(raw: &str) -> String {
 }
 
 #[test]
+fn deep_nesting_costs_no_stack() {
+    let (open, close) = ("[".repeat(1_000_000), "]".repeat(1_000_000));
+    for member in ["more", "rawData", "errorCode", "entries"] {
+        for hostile in [format!("{{\"{member}\":{open}"), format!("{{\"{member}\":{open}{close}}}")]
+        {
+            let text = format!("{}\n{hostile}\n{}\n", object("a"), object("b"));
+            assert_eq!(told(&steps(&text)), ["a", "(2)", "b"]);
+        }
+    }
+}
+
+#[test]
 fn objects_are_read_however_they_stand() {
     let (a, b) = (object("a"), object("b"));
     let pretty = |text: &str| {

@@ -17,7 +17,8 @@ pub enum Found {
 }
 
 /// Containers inside of each other. Error records have two; more would let every line of a hostile
-/// object be searched to its end.
+/// object be searched to its end, and the parser, which passes over members by calling itself for
+/// each level, run out of stack.
 const DEPTH_MAX: u32 = 32;
 
 /// Searches from a `{` on.
