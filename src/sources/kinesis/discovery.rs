@@ -86,7 +86,7 @@ impl Reading {
     }
 
     /// These shards follow one that has ended: they are looked for until they are listed.
-    pub fn expect(&self, children: impl Iterator<Item = String>) {
+    pub fn expect(&self, children: Vec<String>) {
         let mut expected = self.expected.lock();
         expected.0.extend(children);
         expected.1 = 0;

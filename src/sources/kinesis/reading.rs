@@ -225,8 +225,9 @@ impl ShardTask<'_> {
             let at = Checkpoint::Sequence { number, sub_sequence: 0, whole: true };
             self.reading.parts.idle(self.held, at);
         }
-        let children = ended?;
-        self.reading.expect(children.into_iter().map(|(child, _)| child));
+        let children: Vec<_> = ended?.into_iter().map(|(child, _)| child).collect();
+        self.reading.coordinator.followed_by(self.held, &children);
+        self.reading.expect(children);
         Some(Outcome::Ended)
     }
 

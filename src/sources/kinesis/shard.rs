@@ -174,6 +174,10 @@ pub trait Coordinator: Send + Sync {
         now.borrow().get(&held.shard_id).is_some_and(|now| now.holding == held.holding)
     }
 
+    /// A held shard was read to its end, and these follow it, as far as its last answer names them.
+    /// They may not be listed yet.
+    fn followed_by(&self, _held: &Held, _children: &[String]) {}
+
     /// Keeps how far a held shard is safe. `ShardEnd` ends it.
     async fn checkpoint(&self, held: &Held, to: &Checkpoint) -> Result<(), CheckpointError>;
 

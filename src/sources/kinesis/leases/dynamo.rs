@@ -394,11 +394,17 @@ impl Coordinator for DynamoCoordinator {
         })
     }
 
+    fn followed_by(&self, held: &Held, children: &[String]) {
+        if let Some(holding) = self.holding(held) {
+            holding.followed_by(children);
+        }
+    }
+
     async fn checkpoint(&self, held: &Held, to: &Checkpoint) -> Result<(), CheckpointError> {
         let Some(holding) = self.holding(held) else { return Err(CheckpointError::Lost) };
         let is_end = *to == Checkpoint::ShardEnd;
         let children = match is_end {
-            true => self.state.lock().children.get(&held.shard_id).cloned().unwrap_or_default(),
+            true => holding.children(self.state.lock().children.get(&held.shard_id)),
             false => Vec::new(),
         };
         self.change(&holding, &Change::Checkpoint { to: to.clone(), children }).await?;

@@ -1,6 +1,6 @@
 //! One holding of a lease: from taking it to losing it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use parking_lot::Mutex;
 
@@ -24,6 +24,8 @@ pub(super) struct Holding {
     pub visible_from: Duration,
     /// From here on others may take it.
     deadline: Mutex<Duration>,
+    /// What follows the shard, as its last answer has told.
+    children: Mutex<BTreeSet<String>>,
     /// Whoever changes the row has it, one after the other: all changes share one counter.
     row: tokio::sync::Mutex<OwnRow>,
 }
@@ -73,12 +75,24 @@ impl Holding {
             held,
             visible_from,
             deadline: Mutex::new(deadline),
+            children: Mutex::default(),
             row: tokio::sync::Mutex::new(row),
         }
     }
 
     pub fn deadline(&self) -> Duration {
         *self.deadline.lock()
+    }
+
+    pub fn followed_by(&self, children: &[String]) {
+        self.children.lock().extend(children.iter().cloned());
+    }
+
+    /// What follows the shard: what it has told, and what is listed.
+    pub fn children(&self, listed: Option<&Vec<String>>) -> Vec<String> {
+        let mut children = self.children.lock().clone();
+        children.extend(listed.into_iter().flatten().cloned());
+        children.into_iter().collect()
     }
 
     fn renewed(&self, sent: Duration, pen: Pen<'_>) {

@@ -140,6 +140,9 @@ async fn a_split_and_a_merge_are_followed_parents_first() {
     assert!(end_of("a") < end_of("b").min(end_of("c")));
     assert_eq!(scene.last_opened("d").as_deref(), Some("TRIM_HORIZON"));
     scene.until_checkpoint("d", "106").await;
+    for (shard, children) in [("a", &["b", "c"][..]), ("b", &["d"]), ("c", &["d"])] {
+        assert_eq!(scene.coordinator.followed(shard).unwrap(), children);
+    }
 
     let inlet = running.stop().await;
     let put = inlet.puts().pop().unwrap();

@@ -213,6 +213,34 @@ async fn children_are_read_once_their_parents_are_at_their_end_and_all_is_tidied
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_row_of_a_shard_at_its_end_names_children_that_are_not_listed_yet() {
+    let p = shard("p", &[], true);
+    let ids = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect::<Vec<_>>();
+    for (listed, told, expected) in [
+        (&[][..], &["d", "c"][..], &["c", "d"][..]),
+        (&["c"], &["c", "d"], &["c", "d"]),
+        (&["c"], &[], &["c"]),
+        (&[], &[], &[]),
+    ] {
+        let stage = Stage::new();
+        let a = stage.worker("a");
+        let listed = listed.iter().map(|id| shard(id, &["p"], false));
+        let family: Vec<_> = std::iter::once(p.clone()).chain(listed).collect();
+        a.sync(&family).await;
+        until("a reads p", || a.ids().contains("p")).await;
+        let held = a.held()["p"].clone();
+        a.coordinator.followed_by(&held, &ids(told));
+        a.coordinator.checkpoint(&held, &at(5)).await.unwrap();
+        assert_eq!(stage.server.rows.lock()["p"].children, ids(&[]), "it is not at its end");
+        // A list that knows less takes nothing away.
+        a.sync(&family).await;
+        a.coordinator.checkpoint(&held, &ShardEnd).await.unwrap();
+        assert_eq!(stage.server.rows.lock()["p"].children, ids(expected));
+        a.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_table_begins_at_what_comes_in_from_now_on() {
     let stage = Stage::new();
     let a = stage.worker("a");

@@ -202,6 +202,7 @@ pub struct TestCoordinator {
     leases: Mutex<BTreeMap<String, Lease>>,
     held: watch::Sender<Arc<BTreeMap<String, Held>>>,
     told: Mutex<Vec<(String, String)>>,
+    followed: Mutex<BTreeMap<String, Vec<String>>>,
     pub runs_ended: watch::Sender<usize>,
 }
 
@@ -220,6 +221,7 @@ impl TestCoordinator {
             leases: Mutex::default(),
             held: watch::Sender::default(),
             told: Mutex::default(),
+            followed: Mutex::default(),
             runs_ended: watch::Sender::default(),
         })
     }
@@ -277,6 +279,11 @@ impl TestCoordinator {
         self.leases.lock().get(shard).map(|lease| lease.checkpoint.to_string())
     }
 
+    /// What follows a shard, as it was told before the shard's end.
+    pub fn followed(&self, shard: &str) -> Option<Vec<String>> {
+        self.followed.lock().get(shard).cloned()
+    }
+
     /// What it was told, in order.
     pub fn told(&self) -> Vec<(String, String)> {
         self.told.lock().clone()
@@ -316,6 +323,11 @@ impl Coordinator for TestCoordinator {
 
     fn held(&self) -> watch::Receiver<Arc<BTreeMap<String, Held>>> {
         self.held.subscribe()
+    }
+
+    fn followed_by(&self, held: &Held, children: &[String]) {
+        assert_ne!(self.checkpoint_of(&held.shard_id).as_deref(), Some("SHARD_END"), "too late");
+        self.followed.lock().insert(held.shard_id.clone(), children.to_vec());
     }
 
     async fn checkpoint(&self, held: &Held, to: &Checkpoint) -> Result<(), CheckpointError> {
