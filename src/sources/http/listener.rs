@@ -4,8 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, Version,
-    header::{CONNECTION, EXPECT},
+    HeaderValue, Method, Request, Response, Version,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT},
     request::Parts,
 };
 use http_body_util::Full;
@@ -235,7 +235,7 @@ impl Service for Listener {
 
     async fn handle(&self, request: Request<Body>, peer: &Peer) -> Answer {
         let (head, body) = request.into_parts();
-        let version = head.version;
+        let (version, is_head) = (head.version, head.method == Method::HEAD);
         let (mut answer, close, route) = match self.routes.find(&head) {
             Found::Nobody(answer, route) => {
                 self.leave_unread(&head, body);
@@ -255,8 +255,18 @@ impl Service for Listener {
         if close && version <= Version::HTTP_11 {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        if is_head {
+            leave_body_out(&mut answer);
+        }
         answer.map(Full::new)
     }
+}
+
+/// Makes it the answer to HEAD: what GET is answered, without the body.
+fn leave_body_out(answer: &mut Response<Bytes>) {
+    let length = HeaderValue::from(answer.body().len());
+    answer.headers_mut().insert(CONTENT_LENGTH, length);
+    answer.body_mut().clear();
 }
 
 /// The wait before a stream that cannot be added is tried again.

@@ -219,7 +219,7 @@ impl Protocol for Hec {
     }
 
     fn methods(&self, path: &str) -> &'static [Method] {
-        const GET: &[Method] = &[Method::GET];
+        const GET: &[Method] = &[Method::GET, Method::HEAD];
         const POST: &[Method] = &[Method::POST];
         if self.endpoint(path) == Some(Endpoint::Health) { GET } else { POST }
     }

@@ -189,8 +189,10 @@ async fn who_may_not_is_told_so() {
 #[tokio::test]
 async fn health_needs_no_token() {
     for path in ["/health", "/health/1.0"] {
-        let request = Request::get(format!("/services/collector{path}"));
+        let path = format!("/services/collector{path}");
+        assert_eq!(envelope_collector().methods(&path), [Method::GET, Method::HEAD]);
         let healthy = json!({"text": "HEC is healthy", "code": 17});
+        let request = Request::get(path);
         assert_eq!(post(&envelope_collector(), request, b"").await, (200, healthy, vec![]));
     }
 }

@@ -8,6 +8,27 @@ use super::*;
 use crate::net::tls_double::{Authority, Shown};
 
 #[tokio::test]
+async fn load_balancers_may_ask_for_health_without_its_body() {
+    let daemon = Daemon::new();
+    let stream = daemon.start("s", "{protocol: splunk_hec, token: secret}").await;
+    let ask = async |method, path| send(stream.address, &request(method, path, &[], b"")).await;
+    let health = "/services/collector/health";
+    let (get, head) = (ask("GET", health).await, ask("HEAD", health).await);
+    assert_eq!((get.status, head.status, head.body.as_str()), (200, 200, ""));
+    assert!(!get.body.is_empty());
+    for name in ["content-length", "content-type"] {
+        assert_eq!(head.header(name), get.header(name), "{head:?}");
+    }
+    let put = ask("PUT", health).await;
+    assert_eq!((put.status, put.header("allow")), (405, Some("GET, HEAD")));
+    for path in ["/services/collector", "/elsewhere"] {
+        let refused = ask("HEAD", path).await;
+        assert!(refused.status >= 404 && refused.body.is_empty(), "{refused:?}");
+    }
+    stream.stop().await;
+}
+
+#[tokio::test]
 async fn streams_share_an_address_by_path_and_by_token() {
     let daemon = Daemon::new();
     let first = daemon.start("first", "{token: a}").await;
