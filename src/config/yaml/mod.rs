@@ -21,6 +21,8 @@ mod replay_tests;
 #[cfg(test)]
 mod search_tests;
 #[cfg(test)]
+mod sources_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

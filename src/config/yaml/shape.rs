@@ -51,6 +51,13 @@ impl Places {
         [0, path.len()].into_iter().chain(ends).any(|end| self.broken.contains(&path[..end]))
     }
 
+    /// Whether a mistake below this path is already known.
+    pub fn is_broken_within(&self, path: &str) -> bool {
+        let behind =
+            |broken: &String| broken.strip_prefix(path).map(|rest| rest.starts_with(['.', '[']));
+        self.broken.iter().any(|broken| behind(broken) == Some(true))
+    }
+
     /// Whether a value came from the environment, and so may be a secret.
     pub fn is_from_environment(&self, path: &str) -> bool {
         self.variables.contains_key(path)

@@ -63,6 +63,9 @@ fn aws(aws: &crate::config::AwsOptions, found: &mut Found) {
     s3::endpoint("aws.sts_endpoint", aws.sts_endpoint.as_deref(), found);
     s3::endpoint("aws.lambda_endpoint", aws.lambda_endpoint.as_deref(), found);
     s3::endpoint("aws.glue_endpoint", aws.glue_endpoint.as_deref(), found);
+    s3::endpoint("aws.kinesis_endpoint", aws.kinesis_endpoint.as_deref(), found);
+    s3::endpoint("aws.dynamodb_endpoint", aws.dynamodb_endpoint.as_deref(), found);
+    s3::endpoint("aws.msk_endpoint", aws.msk_endpoint.as_deref(), found);
     if let Some(CredentialSource { access_key_id, secret_access_key, session_token }) =
         &aws.credentials
     {

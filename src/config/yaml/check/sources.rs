@@ -51,14 +51,19 @@ pub(super) fn source(path: &str, stream: &str, spec: &StreamSpec, found: &mut Fo
     }
 }
 
-/// A message that begins with a key stands at that key.
+/// A message that begins with a key stands at that key. What was left out because it is wrong is not
+/// called missing.
 fn wrong(at: &str, error: &str, found: &mut Found) {
     let is_key = |key: &str| {
         !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b"_.".contains(&b))
     };
-    match error.split_once(": ") {
-        Some((key, message)) if is_key(key) => found.add(&join(at, key), message, None),
-        _ => found.add(at, error, None),
+    let (path, message) = match error.split_once(": ") {
+        Some((key, message)) if is_key(key) => (join(at, key), message),
+        _ => (at.to_owned(), error),
+    };
+    let place = if found.places.is_set(&path) { &path } else { at };
+    if !found.places.is_broken_within(place) {
+        found.add(&path, message, None);
     }
 }
 
