@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Shared, identity::Identity};
 use crate::{
     config::{MskCluster, SourceSpec},
-    net::kafka::Security,
+    net::kafka::{Sasl, Security},
     seams::Source,
     sources::{
         Context, DirectPut, file::FileSource, http::HttpSource, kafka::KafkaSource,
@@ -66,6 +66,11 @@ pub(super) fn make(
                 options.brokers = brokers;
                 options.cluster_arn = None;
                 options.security = Security { tls, sasl };
+            }
+            if let Some(Sasl::AwsMskIam { role_arn, .. }) = &mut options.security.sasl
+                && !identity.assumes()
+            {
+                *role_arn = None;
             }
             Arc::new(KafkaSource::new(options, context(None, None))?)
         }

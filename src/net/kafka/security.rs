@@ -71,7 +71,7 @@ pub enum Sasl {
     },
     /// Amazon MSK with IAM.
     AwsMskIam {
-        /// The cluster's region; that of the `aws` section if absent.
+        /// The cluster's region; that of its ARN or of the `aws` section if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         region: Option<String>,
         /// Role to assume.

@@ -3,8 +3,10 @@
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// Everything but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Everything but the unreserved characters of RFC 3986: what is encoded in the paths of requests that
+/// are signed. Whoever encodes more has another signature than a server that decodes first.
+pub const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The path with dot segments and empty segments resolved, and each segment encoded once more
 /// than it came over the wire (all services but S3).

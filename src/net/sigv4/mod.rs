@@ -16,6 +16,7 @@ mod key;
 mod tests;
 mod time;
 
+pub use canonical::RESERVED;
 pub use claim::{Claim, Head};
 pub use key::{Key, NewKey};
 

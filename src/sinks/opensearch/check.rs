@@ -9,14 +9,14 @@
 
 use bytes::Bytes;
 use http::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
 use super::{NDJSON, OpenSearchSink, answer, options::Flavor};
 use crate::{
     fault::{Cause, Fault},
     limits,
-    net::http::Answer,
+    net::{http::Answer, sigv4::RESERVED},
     seams::Trial,
 };
 
@@ -56,7 +56,7 @@ impl OpenSearchSink {
 
     async fn try_write(&self) -> Result<String, Cause> {
         let index = &self.options.index;
-        let path = format!("/{}", utf8_percent_encode(index, NON_ALPHANUMERIC));
+        let path = format!("/{}", utf8_percent_encode(index, RESERVED));
         let exists = self.ask(Method::HEAD, &path, Bytes::new()).await?.status.is_success();
         let mut action = serde_json::json!({"create": {"_index": index, "_id": ID}});
         if let Some(name) = &self.options.type_name {

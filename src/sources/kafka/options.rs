@@ -20,7 +20,7 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub brokers: Vec<String>,
     /// ARN of an MSK cluster whose brokers are asked for (GetBootstrapBrokers), in place of
-    /// `brokers`. Needs `sasl: {mechanism: aws_msk_iam}`.
+    /// `brokers`: those that take `sasl` (`aws_msk_iam`, `scram_sha512`), TLS or plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_arn: Option<String>,
     /// How an MSK cluster is reached: from within its network, or from outside.

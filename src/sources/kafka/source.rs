@@ -68,6 +68,9 @@ impl Setup {
             }
             (_, None) => brokers,
         };
+        if let Some(arn) = cluster_arn {
+            msk::check(arn, &setup.options)?;
+        }
         check_config(brokers, security, librdkafka, &setup.own)?;
         Ok(setup)
     }
@@ -82,7 +85,7 @@ impl Setup {
     async fn find_brokers(&self, context: &Context) -> Result<Option<Vec<String>>, String> {
         let Some(arn) = &self.options.cluster_arn else { return Ok(None) };
         let endpoint = context.msk_endpoint.clone();
-        msk::brokers(&context.access, endpoint, arn, self.options.connectivity).await.map(Some)
+        msk::brokers(&context.access, endpoint, arn, &self.options).await.map(Some)
     }
 }
 
@@ -142,7 +145,10 @@ pub struct KafkaSource {
 
 impl KafkaSource {
     /// Asks nobody; fails for what can never work.
-    pub fn new(options: Options, context: Context) -> Result<Self, String> {
+    pub fn new(options: Options, mut context: Context) -> Result<Self, String> {
+        if let Some(arn) = &options.cluster_arn {
+            context.access = msk::access(context.access, arn, &options.security);
+        }
         let tokens = tokens(&options.security, &context.access)?;
         let setup = Arc::new(Setup::new(options, &context.stream)?);
         Ok(Self { setup, tokens, context })
@@ -166,21 +172,18 @@ impl KafkaSource {
         }
     }
 
-    /// One consumer, from its making to its end.
+    /// One consumer, from its making to its end. An error says why there was none.
     async fn session(
         &self,
         checkpoints: &Arc<Checkpoints>,
         known: &Known,
         stop: &CancellationToken,
-    ) -> End {
-        let found = match self.setup.find_brokers(&self.context).await {
-            Ok(found) => found,
-            Err(error) => return self.unusable(&error),
+    ) -> Result<End, String> {
+        let found = tokio::select! {
+            () = stop.cancelled() => return Ok(End::Stopped),
+            found = self.setup.find_brokers(&self.context) => found?,
         };
-        let config = match self.setup.config(found.as_deref()) {
-            Ok(config) => config,
-            Err(error) => return self.unusable(&error),
-        };
+        let config = self.setup.config(found.as_deref())?;
         let ended = CancellationToken::new();
         let feed = self
             .tokens
@@ -210,9 +213,7 @@ impl KafkaSource {
             // Nobody waits for a reader that took too long to stop.
             let _ = ending.send(read(given, feed));
         });
-        if let Err(error) = reading {
-            return self.unusable(&error.to_string());
-        }
+        reading.map_err(|error| error.to_string())?;
         let too_late = async {
             stop.cancelled().await;
             let patience = 2 * limits::KAFKA_STOP_WAIT;
@@ -224,22 +225,18 @@ impl KafkaSource {
         };
         tokio::select! {
             biased;
-            end = &mut end => match end {
-                Ok(Ok(end)) => end,
-                Ok(Err(error)) => self.unusable(&error),
-                Err(_) => self.unusable("the reader has panicked"),
-            },
+            end = &mut end => end.unwrap_or_else(|_| Err("the reader has panicked".into())),
             () = too_late => {
                 tracing::warn!(stream = self.context.stream, "kafka is left without a farewell");
-                End::Stopped
+                Ok(End::Stopped)
             }
         }
     }
 
-    fn unusable(&self, error: &str) -> End {
-        tracing::error!(stream = self.context.stream, error, "no consumer of kafka; trying again");
+    fn unusable(&self, error: &str, wait: Duration) {
+        let (stream, wait_ms) = (&self.context.stream, wait.as_millis() as u64);
+        tracing::error!(stream, error, wait_ms, "no consumer of kafka; trying again");
         self.context.metrics.error("Kafka.Client");
-        End::Again(limits::KAFKA_RETRY_MAX)
     }
 }
 
@@ -268,10 +265,11 @@ impl Source for KafkaSource {
         let parse = |(key, text): (&String, &String)| Some((key.clone(), text.parse().ok()?));
         let known: BTreeMap<_, _> = checkpoints.known().iter().filter_map(parse).collect();
         let known: Known = Arc::new(known.into());
+        let mut next_wait = limits::KAFKA_RETRY_MIN;
         loop {
             let wait = match self.session(&checkpoints, &known, &stop).await {
-                End::Stopped => return,
-                End::Failed(error) => {
+                Ok(End::Stopped) => return,
+                Ok(End::Failed(error)) => {
                     tracing::error!(
                         stream = self.context.stream,
                         error,
@@ -280,7 +278,16 @@ impl Source for KafkaSource {
                     stop.cancelled().await;
                     return;
                 }
-                End::Again(wait) => wait,
+                Ok(End::Again(wait)) => {
+                    next_wait = limits::KAFKA_RETRY_MIN;
+                    wait
+                }
+                Err(error) => {
+                    let wait = next_wait;
+                    next_wait = (2 * wait).min(limits::KAFKA_RETRY_MAX);
+                    self.unusable(&error, wait);
+                    wait
+                }
             };
             if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return;
