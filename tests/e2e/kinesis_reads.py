@@ -12,16 +12,21 @@ import harness
 KEYS = 16
 
 
+def source(server, name, **options):
+    """Reads the Kinesis stream `name` from its beginning."""
+    found = {"stream": name, "start": "trim_horizon", "poll_interval": "200ms", **options}
+    if server:
+        found["endpoint"] = server.url
+    return {"kinesis": found}
+
+
 def stream(server, name, folder, journal="fsync", transforms=None, **options):
     """A stream `s` that reads the Kinesis stream `name` from its beginning."""
-    source = {"stream": name, "start": "trim_horizon", "poll_interval": "200ms", **options}
-    if server:
-        source["endpoint"] = server.url
     destination = harness.local(folder, buffering={"size": "5MiB", "interval": "1s"})
     if transforms:
         destination["transforms"] = transforms
     return {
-        "source": {"kinesis": source},
+        "source": source(server, name, **options),
         "journal": {"durability": journal},
         "destinations": [destination],
     }
