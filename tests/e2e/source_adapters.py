@@ -179,7 +179,8 @@ class Kinesis(Pulled):
         self.server.create(self.stream, 2)
 
     def source(self):
-        leases = {"table": self.table, "endpoint": self.dynamo.url}
+        # On a crowded machine it keeps its leases.
+        leases = {"table": self.table, "endpoint": self.dynamo.url, "failover": "1m"}
         return kinesis_reads.source(self.server, self.stream, leases=leases)
 
     def write(self, daemon, some):
@@ -212,14 +213,17 @@ class Kafka(Pulled):
     def __init__(self, request, folder):
         self.topics = request.getfixturevalue("topics")
         self.topic = self.topics.create(KEYS)
+        self.producer = self.topics.producer()
 
     def source(self):
-        # Under its name a member that comes back has its partitions at once.
-        return test_kafka_source.source(self.topics, self.topic, instance_id="one")
+        # Under its name a member that comes back has its partitions at once, and on a crowded
+        # machine it keeps them.
+        options = {"instance_id": "one", "session_timeout": "3m"}
+        return test_kafka_source.source(self.topics, self.topic, **options)
 
     def write(self, daemon, some):
         for key, of_key in by_key(some).items():
-            self.topics.write(self.topic, *of_key, partition=key)
+            self.topics.write(self.topic, *of_key, partition=key, producer=self.producer)
 
     def told(self, daemon):
         return sum(self.topics.committed(self.topic, self.topic, KEYS).values())

@@ -12,7 +12,7 @@ import pytest
 
 import harness
 import outputs
-from source_adapters import KEYS, PULLED, SOURCES, by_key, line, lines
+from source_adapters import PULLED, SOURCES, by_key, line, lines
 from test_http_source import problems
 
 JOURNALS = ["fsync", "os", "memory", "kafka"]
@@ -244,6 +244,7 @@ def test_a_destination_that_was_away_and_what_upstream_is_told(pair, s3):
 
 # Records of a full journal.
 PAD = 250_000
+PER_FULL_CALL = 8
 
 
 def full_of_pushed(pair):
@@ -258,9 +259,10 @@ def full_of_pushed(pair):
 
 def full_of_pulled(pair):
     """More is upstream than the journal holds, and waits there; how many records."""
-    count = 1_500_000 * int(pair.source.memory_size.removesuffix("MiB")) // PAD
-    for first in range(0, count, KEYS):
-        pair.write(lines(first, KEYS, PAD))
+    calls = 1_400_000 * int(pair.source.memory_size.removesuffix("MiB")) // PAD // PER_FULL_CALL
+    count = calls * PER_FULL_CALL
+    for first in range(0, count, PER_FULL_CALL):
+        pair.write(lines(first, PER_FULL_CALL, PAD))
     harness.wait_for(lambda: pair.pulled("backpressured") > 0, "the journal is full")
     assert pair.pulled() < count
     return count

@@ -35,11 +35,14 @@ class Topics:
         for made in self.admin.create_partitions([more]).values():
             made.result(PATIENCE_S)
 
-    def write(self, topic, *records, partition=0, **options):
-        """Writes records, which may be None, to one partition, in order."""
-        producer = confluent_kafka.Producer(
+    def producer(self):
+        return confluent_kafka.Producer(
             {**self.settings, "enable.idempotence": True, "message.max.bytes": 20_000_000}
         )
+
+    def write(self, topic, *records, partition=0, producer=None, **options):
+        """Writes records, which may be None, to one partition, in order."""
+        producer = producer or self.producer()
         failed = []
         for record in records:
             producer.produce(
