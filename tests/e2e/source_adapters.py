@@ -168,7 +168,6 @@ class Kinesis(Pulled):
     """Two shards; a table of leases has the checkpoints."""
 
     name = "kinesis"
-    memory_size = "16MiB"
     numbers = itertools.count()
 
     def __init__(self, request, folder):
@@ -179,8 +178,7 @@ class Kinesis(Pulled):
         self.server.create(self.stream, 2)
 
     def source(self):
-        # On a crowded machine it keeps its leases.
-        leases = {"table": self.table, "endpoint": self.dynamo.url, "failover": "1m"}
+        leases = {"table": self.table, "endpoint": self.dynamo.url}
         return kinesis_reads.source(self.server, self.stream, leases=leases)
 
     def write(self, daemon, some):
