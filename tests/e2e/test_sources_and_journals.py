@@ -270,7 +270,7 @@ def full_of_pulled(pair):
 
 # The smallest journal on disk has 128 MiB: too much for each of the sources. What a full one does
 # is in the tests of disks, of the HTTP source and of outages. The server of Kinesis takes minutes for
-# as much as fills a journal in memory.
+# as much as fills one in memory; that a shard waits is in the tests of its source.
 @pytest.mark.parametrize("journal", ["memory"])
 @pytest.mark.parametrize(
     "kind", [kind for kind in SOURCES if kind.name != "kinesis"], ids=lambda kind: kind.name
