@@ -410,6 +410,10 @@ pub const CALLS_TAIL_BYTES: u64 = 8 * SEGMENT_BYTES;
 /// segment's size. Smaller first steps mean more calls for a busy stream; larger ones that
 /// thousands of streams with little to store take up a disk.
 pub const RESERVE_FIRST_BYTES: u64 = MIB;
+
+/// The journal's pages of delivered records are given back to the kernel in pieces of this size: few
+/// calls, and memory that the processor's cache still holds.
+pub const FORGET_BYTES: u64 = 4 * MIB;
 /// A group commit from this size on shows bulk load: the writer then lets more puts gather before
 /// the next one. A single small put stays far below and never waits.
 pub const GATHER_AFTER_BYTES: u64 = 64 * KIB;
@@ -523,6 +527,9 @@ pub const JQ_OUTPUTS_MAX: usize = 10_000;
 pub const JQ_OUTPUT_BYTES_MAX: usize = 16 * MIB as usize;
 
 // ------------------------------------------------------------------------------------- delivery
+
+/// Most memory that is taken for a batch before its records are there. Larger ones grow from it.
+pub const BATCH_ROOM_MAX: usize = 16 * MIB as usize;
 
 /// Chunk of a batch whose bytes may be put aside. Smaller ones mean more pieces to write and to
 /// read back, larger ones more memory that is reserved and not used.

@@ -13,6 +13,8 @@ mod format;
 mod full;
 #[path = "journal/model.rs"]
 mod model;
+#[path = "journal/pages.rs"]
+mod pages;
 #[path = "journal/provenance.rs"]
 mod provenance;
 #[path = "journal/recovery.rs"]

@@ -190,20 +190,13 @@ impl Open {
     }
 }
 
-/// The open batch of a route, begun if there is none. Its oldest arrival is kept up to date.
+/// The open batch of a route. Its oldest arrival is kept up to date.
 fn open_of<'a>(
     batches: &'a mut HashMap<Route, Open>,
     route: &Route,
     arrival_ms: i64,
-    now: Now,
 ) -> &'a mut Open {
-    // Not the entry API: it would clone the route for every record.
-    if !batches.contains_key(route) {
-        let Now { since, read } = now;
-        let open = Open { oldest_arrival_ms: arrival_ms, since, read, ..Open::default() };
-        batches.insert(route.clone(), open);
-    }
-    let open = batches.get_mut(route).expect("it was inserted above");
+    let open = batches.get_mut(route).expect("it was opened before");
     open.oldest_arrival_ms = open.oldest_arrival_ms.min(arrival_ms);
     open
 }
@@ -226,6 +219,9 @@ pub struct Batcher {
     open_bytes: u64,
     /// Open batches that are not of an error output.
     partitions: usize,
+    /// What the next batch of objects is made for: as much as the last one, if that was full. A buffer
+    /// that doubles again and again is copied as often.
+    room: usize,
     /// No batch is due before; looked for anew once it has passed. `None` if nothing is open.
     earliest: Option<Duration>,
     /// What `earliest` goes by.
@@ -244,6 +240,7 @@ impl Batcher {
             open: HashMap::new(),
             open_bytes: 0,
             partitions: 0,
+            room: 0,
             earliest: None,
             catching_up: false,
         }
@@ -343,10 +340,11 @@ impl Batcher {
         let limit = self.size_limit(route);
         // Error lines bring their own newline.
         let is_error = matches!(route, Route::Errors(_));
+        // Not the entry API: it would clone the route for every record.
         if !self.open.contains_key(route) {
-            self.opened(route, now);
+            self.begin(route, arrival_ms, now);
         }
-        let open = open_of(&mut self.open, route, arrival_ms, now);
+        let open = open_of(&mut self.open, route, arrival_ms);
         for piece in pieces {
             open.push(piece, (!is_error).then_some(&self.framing), self.by_record && !is_error);
         }
@@ -371,9 +369,9 @@ impl Batcher {
         let mut records = frame.iter().peekable();
         while records.peek().is_some() {
             if !self.open.contains_key(route) {
-                self.opened(route, now);
+                self.begin(route, frame.arrival_ms, now);
             }
-            let open = open_of(&mut self.open, route, frame.arrival_ms, now);
+            let open = open_of(&mut self.open, route, frame.arrival_ms);
             let mut full = false;
             for (sequence, record) in records.by_ref() {
                 open.push(record, Some(&self.framing), self.by_record);
@@ -461,8 +459,14 @@ impl Batcher {
         }
     }
 
-    /// A batch is about to be opened.
-    fn opened(&mut self, route: &Route, now: Now) {
+    /// Opens a batch.
+    fn begin(&mut self, route: &Route, arrival_ms: i64, now: Now) {
+        let Now { since, read } = now;
+        let mut open = Open { oldest_arrival_ms: arrival_ms, since, read, ..Open::default() };
+        if *route == Route::Objects && !self.in_chunks {
+            open.raw.tail.data.reserve_exact(self.room);
+        }
+        self.open.insert(route.clone(), open);
         self.partitions += usize::from(!matches!(route, Route::Errors(_)));
         let from = if self.catching_up { now.read } else { now.since };
         let due = from + self.options_of(route).interval.0;
@@ -474,6 +478,11 @@ impl Batcher {
         self.open_bytes = self.open_bytes.saturating_sub(open.memory_bytes);
         if !matches!(route, Route::Errors(_)) {
             self.partitions -= 1;
+        }
+        if route == Route::Objects {
+            let bytes = open.raw.tail.data.len();
+            let is_full = reason == CloseReason::Size;
+            self.room = if is_full { (bytes + bytes / 16).min(limits::BATCH_ROOM_MAX) } else { 0 };
         }
         Some(Batch {
             route,

@@ -168,3 +168,18 @@ fn what_was_put_aside_comes_back_in_its_place_and_counts_for_the_size() {
     assert_eq!(full.raw.whole().unwrap(), b"0123456789abcdefghijABCDEFGHIJ9876543210");
     assert!(batcher.open_bytes() < 64);
 }
+
+#[test]
+fn a_batch_is_made_as_large_as_the_last_one_if_that_was_full() {
+    let mut batcher = batcher(1 << 20, 60);
+    let record = vec![b'x'; 300_000];
+    for sequence in 0..4 {
+        let full = add(&mut batcher, sequence, &record, 0);
+        assert_eq!(full.is_some(), sequence == 3);
+    }
+    add(&mut batcher, 4, b"x", 0);
+    assert!((1_200_000..1_300_000).contains(&batcher.open_bytes()), "{}", batcher.open_bytes());
+    assert_eq!(batcher.close_due(Duration::from_secs(60), false).len(), 1);
+    add(&mut batcher, 5, b"x", 60);
+    assert!(batcher.open_bytes() < 1000, "that one was small");
+}

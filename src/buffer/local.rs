@@ -113,6 +113,7 @@ impl LocalJournal {
             cursors: Cursors::new(state.cursors.clone()),
             places: Mutex::default(),
             handles: Mutex::default(),
+            forgotten: Mutex::default(),
             ended: watch::Sender::new(false),
             tuning,
             lock: Mutex::new(Some(lock)),

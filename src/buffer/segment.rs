@@ -183,6 +183,11 @@ impl Table {
         last.is_some_and(|(_, last)| self.released.is_some_and(|before| last.end <= before))
     }
 
+    /// The segments from that one on that begin before a sequence.
+    pub fn between(&self, from: u64, before: u64) -> Vec<Segment> {
+        self.segments.range(from..before.max(from)).map(|(_, segment)| *segment).collect()
+    }
+
     /// True if a segment of this name is one of the journal's.
     pub fn has(&self, first: u64) -> bool {
         self.segments.contains_key(&first)
@@ -215,6 +220,8 @@ pub struct Tuning {
     /// Delivered bytes that stay on disk, for the calls in them.
     pub keep_delivered_bytes: u64,
     pub disk_reserve_bytes: u64,
+    /// Pages of delivered records are given back in pieces of this size.
+    pub forget_bytes: u64,
     /// The first step in which disk space is reserved; each further one takes four times as much.
     pub reserve_first_bytes: u64,
 }
@@ -243,6 +250,7 @@ impl Default for Tuning {
             calls_tail_bytes: limits::CALLS_TAIL_BYTES,
             keep_delivered_bytes: limits::CALLS_TAIL_BYTES,
             disk_reserve_bytes: limits::DISK_RESERVE_BYTES,
+            forget_bytes: limits::FORGET_BYTES,
             reserve_first_bytes: limits::RESERVE_FIRST_BYTES,
         }
     }

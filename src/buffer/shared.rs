@@ -35,6 +35,8 @@ const HANDLES: usize = 8;
 const PLACES: usize = 32;
 /// Distance of remembered places in a segment: what a reader may have to pass over by headers.
 const PLACE_DISTANCE_BYTES: u64 = limits::MIB;
+/// Memory is given back in pages of the machine; that they are larger elsewhere does no harm.
+const PAGE_BYTES: u64 = 4096;
 
 pub struct Shared {
     pub folder: PathBuf,
@@ -59,6 +61,8 @@ pub struct Shared {
     pub stands: Mutex<Option<Stands>>,
     pub places: Mutex<Places>,
     pub handles: Mutex<VecDeque<(u64, Arc<dyn File>)>>,
+    /// The segment up to which the pages of what is settled were let go, and the offset in it.
+    pub forgotten: Mutex<(u64, u64)>,
     /// True once the writer has ended.
     pub ended: watch::Sender<bool>,
     /// Held until the journal is closed.
@@ -136,7 +140,35 @@ impl Shared {
         self.cursors.saved(state.cursors, version);
         self.settled.send_replace(Position::new(0, settled));
         self.reclaim();
+        self.forget_pages(settled);
         Ok(())
+    }
+
+    /// Lets the pages of what is settled go: only a restart reads it again, and what is written
+    /// next finds warm memory in their place (docs/benchmarks.md tells what that spares).
+    fn forget_pages(&self, settled: u64) {
+        // Pages that are not on the disk yet cannot go.
+        if self.durability != Durability::Fsync {
+            return;
+        }
+        let mut forgotten = self.forgotten.lock();
+        let passed = self.table.lock().between(forgotten.0, settled);
+        for segment in passed {
+            let from = if segment.first == forgotten.0 { forgotten.1 } else { 0 };
+            let to = if segment.end <= settled {
+                segment.len
+            } else {
+                self.place_before(segment.first, settled).map_or(0, |(_, offset)| offset)
+            };
+            if to < from + self.tuning.forget_bytes {
+                continue;
+            }
+            if let Ok(file) = self.handle(segment.first) {
+                file.forget_pages(from, to - from);
+            }
+            // The page that the rest begins in goes with the rest.
+            *forgotten = (segment.first, to - to % PAGE_BYTES);
+        }
     }
 
     /// Saves where the source stands, before the frames that say so may be given back.

@@ -5,6 +5,7 @@ use std::{
     any::Any,
     fs,
     io::{self, IoSlice},
+    num::NonZeroU64,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -35,6 +36,10 @@ pub trait File: Send + Sync {
     /// Reserves `len` bytes of disk space without changing what is read, so that a later write
     /// within it cannot meet a full disk. A filesystem that cannot do it answers Ok.
     fn reserve(&self, len: u64) -> io::Result<()>;
+    /// What lies there and is on stable storage need not be kept in memory, too.
+    fn forget_pages(&self, offset: u64, bytes: u64) {
+        let _ = (offset, bytes);
+    }
 }
 
 /// The names on a disk.
@@ -163,6 +168,12 @@ impl File for RealFile {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             other => other.map_err(Into::into),
         }
+    }
+
+    fn forget_pages(&self, offset: u64, bytes: u64) {
+        use rustix::fs::{Advice, fadvise};
+        // Advice: where it is not taken, nothing is lost.
+        let _ = fadvise(&self.0, offset, NonZeroU64::new(bytes), Advice::DontNeed);
     }
 }
 

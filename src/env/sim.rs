@@ -385,6 +385,10 @@ impl File for SimFile {
             Ok(())
         })
     }
+
+    fn forget_pages(&self, offset: u64, bytes: u64) {
+        self.disk.lock().note(format!("forget {} at {offset} +{bytes}", self.inode));
+    }
 }
 
 #[cfg(test)]
