@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -17,7 +16,6 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _},
     types::RDKafkaErrorCode,
 };
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Bench, data::Kind, pulled, s3};
 
@@ -31,22 +29,26 @@ pub async fn run(bench: &Bench) -> Result<()> {
         return Ok(());
     }
     let records = bench.args.source_mb * 1_000_000 / KIND.bytes() as u64;
-    for compression in ["none", "zstd"] {
-        let name = format!("kafka-{compression}");
+    for (compression, durability) in [("none", "fsync"), ("zstd", "fsync"), ("none", "memory")] {
+        let name = format!("kafka-{compression}-{durability}");
         let (mut s3, mut setup) = bench.stage(&name).await?;
         let broker = Broker::start(&setup.folder.join("kafka"))?;
         broker.create(&name).await?;
         broker.fill(&name, compression, records)?;
+        if durability == "memory" {
+            setup.journal = "durability: memory, max_size: 64MiB".to_owned();
+        }
         setup.source = format!(
             "{{kafka: {{brokers: ['{}'], topics: [{name}], start: earliest}}}}",
             broker.address
         );
         let pulled = pulled::all(&setup, &mut s3, records * KIND.bytes() as u64).await?;
-        let name = match compression {
-            "none" => "from Kafka".to_owned(),
-            other => format!("from Kafka, produced with {other}"),
+        let name = match (compression, durability) {
+            ("none", "fsync") => "from Kafka",
+            (_, "fsync") => "from Kafka, produced with zstd",
+            _ => "from Kafka, journal in memory",
         };
-        pulled.report(&name, 3.5).await?;
+        pulled.report(name, 3.5).await?;
         drop(broker);
         std::fs::remove_dir_all(setup.folder.join("kafka"))?;
     }
@@ -61,22 +63,20 @@ struct Broker {
 
 impl Broker {
     fn start(folder: &Path) -> Result<Self> {
-        let address = free_pair()?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/kafka.py");
-        let process = Command::new("python3")
+        let mut process = Command::new(s3::cache().join("e2e-venv/bin/python"))
             .arg(script)
             .arg(folder)
-            .arg(address.port().to_string())
             .env("STANDPIPE_TEST_CACHE", s3::cache())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("start the broker")?;
-        let mut broker = Self { address: address.to_string(), process };
-        let output = broker.process.stdout.take().context("its output")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        ensure!(line.trim() == "ready", "the broker did not start: {line}");
+            .context("start the broker, which `./test` installs")?;
+        let output = process.stdout.take().context("its output")?;
+        let mut broker = Self { address: String::new(), process };
+        BufReader::new(output).read_line(&mut broker.address)?;
+        broker.address.truncate(broker.address.trim_end().len());
+        ensure!(!broker.address.is_empty(), "the broker did not start");
         Ok(broker)
     }
 
@@ -123,19 +123,10 @@ impl Broker {
     }
 }
 
-/// An address that nobody listens on, nor on the next: the broker takes both. Not of the ports that
-/// the kernel gives out, or a connection of somebody else's may have it by then.
-fn free_pair() -> Result<SocketAddr> {
-    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let mut ports = (0..1_000).map(|_| fastrand::u16(20_000..30_000));
-    let port = ports.find(|&port| is_free(port) && is_free(port + 1)).context("no free ports")?;
-    Ok((Ipv4Addr::LOCALHOST, port).into())
-}
-
 impl Drop for Broker {
     fn drop(&mut self) {
-        // It ends its own process, too; there is nobody left to tell if that fails.
-        let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
+        // There is nobody left to tell if that fails.
+        drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
 }

@@ -224,7 +224,14 @@ impl Bench {
         let binary = self.args.binary.clone().unwrap_or_else(|| server::built_binary().to_owned());
         let destination = server::bucket(server::GZIP);
         let source = "direct_put".to_owned();
-        let setup = Setup { binary, folder, s3: s3.address, journal_gib: 40, source, destination };
+        let setup = Setup {
+            binary,
+            folder,
+            s3: s3.address,
+            journal: "durability: fsync, max_size: 40GiB".to_owned(),
+            source,
+            destination,
+        };
         Ok((s3, setup))
     }
 
@@ -361,7 +368,7 @@ impl Bench {
         let (_s3, mut setup) = self.stage("backlog").await?;
         // Nobody listens there: everything stays in the journal.
         setup.s3 = server::free_address()?;
-        setup.journal_gib = gigabytes + 4;
+        setup.journal = format!("durability: fsync, max_size: {}GiB", gigabytes + 4);
         let daemon = setup.start().await?;
         let bodies = Arc::new(data::batches(STREAM, Kind::Event, self.args.bodies.min(100)));
         let until = Until::Bytes(gigabytes * 1_000_000_000);

@@ -26,7 +26,8 @@ pub struct Setup {
     /// Folder for configuration, log and data; on the disk to be measured.
     pub folder: PathBuf,
     pub s3: SocketAddr,
-    pub journal_gib: u64,
+    /// What the journal promises and holds, in YAML.
+    pub journal: String,
     /// Where records come from, in YAML.
     pub source: String,
     /// The one destination: its kind and what stands below it, in YAML.
@@ -61,7 +62,7 @@ pub struct Daemon {
 
 impl Setup {
     fn config(&self, listen: SocketAddr) -> String {
-        let Self { folder, s3, journal_gib, source, destination, .. } = self;
+        let Self { folder, s3, journal, source, destination, .. } = self;
         format!(
             r#"data_dir: {}
 api:
@@ -76,7 +77,7 @@ aws:
 streams:
   {STREAM}:
     source: {source}
-    journal: {{durability: fsync, max_size: {journal_gib}GiB}}
+    journal: {{{journal}}}
     destinations:
       - {destination}"#,
             folder.join("data").display()

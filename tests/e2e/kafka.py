@@ -1,11 +1,13 @@
 """A real Apache Kafka of one broker in KRaft mode, as a process of its own.
 
 Listeners: PLAINTEXT, SASL without TLS (PLAIN, SCRAM-SHA-512, and OAUTHBEARER with tokens that are
-not signed), and, with certificates, TLS.
+not signed), and, with certificates, TLS. Run as a program it is the broker of the benchmark:
+`kafka.py FOLDER` says where it listens, and ends with its standard input.
 """
 
 import pathlib
 import subprocess
+import sys
 
 import harness
 
@@ -130,3 +132,12 @@ class Kafka(harness.Process):
 
     def is_ready(self):
         return harness.listening(self.port)
+
+
+if __name__ == "__main__":
+    broker = Kafka(sys.argv[1]).start()
+    try:
+        print(broker.brokers, flush=True)
+        sys.stdin.read()
+    finally:
+        broker.stop()
