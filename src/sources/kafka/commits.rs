@@ -1,6 +1,6 @@
 //! What the group is told: never more than is safe.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, thread, time::Instant};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -68,7 +68,7 @@ impl Reader {
             if code != Some(RDKafkaErrorCode::RebalanceInProgress) || Instant::now() >= until {
                 return done;
             }
-            self.given.runtime.block_on(tokio::time::sleep(limits::KAFKA_POLL_WAIT));
+            thread::park_timeout(limits::KAFKA_POLL_WAIT);
         }
     }
 

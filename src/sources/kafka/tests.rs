@@ -16,6 +16,7 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
+    types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;

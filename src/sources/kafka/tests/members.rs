@@ -38,6 +38,20 @@ async fn partitions_move_between_members_and_no_record_is_lost_or_doubled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_commit_is_made_again_while_the_group_takes_none() {
+    let mock = Mock::new("t", 1);
+    let all = texts(0, 40, 1);
+    produce(&mock.brokers(), "t", &borrowed(&all));
+    let inlet = TestInlet::durable(BTreeMap::new());
+    let member = Running::start(options(&mock.brokers(), "t", json!({})), inlet);
+    member.read(40).await;
+    let busy = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; 3];
+    mock.cluster.request_errors(RDKafkaApiKey::OffsetCommit, &busy);
+    member.stop().await;
+    assert_eq!(committed(&mock.brokers(), "t", 0).0, Some(40));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_journals_in_memory_what_is_not_settled_is_read_again_by_the_next() {
     let mock = Mock::new("t", 2);
     let all = texts(0, 40, 2);
