@@ -180,7 +180,11 @@ impl Open {
     /// Takes note of the memory it has now; answers with the difference.
     fn weigh(&mut self) -> i64 {
         let sealed = (self.raw.sealed.len() * limits::CHUNK_BYTES) as u64;
-        let now = sealed + self.raw.tail.memory_bytes();
+        let Chunk { data, .. } = &self.raw.tail;
+        // Of room that was taken in advance only what is filled counts, as if it had grown: else a
+        // few records of many streams would use up the budget.
+        let ahead = data.capacity().saturating_sub(data.len().next_power_of_two());
+        let now = sealed + self.raw.tail.memory_bytes() - ahead as u64;
         now as i64 - std::mem::replace(&mut self.memory_bytes, now) as i64
     }
 

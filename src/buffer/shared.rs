@@ -163,7 +163,9 @@ impl Shared {
             if to < from + self.tuning.forget_bytes {
                 continue;
             }
-            if let Ok(file) = self.handle(segment.first) {
+            // Not by a kept handle: the segment may be removed meanwhile, and its space is to go with
+            // its name.
+            if let Ok(file) = self.env.files.open_read(&self.path_of(segment.first)) {
                 file.forget_pages(from, to - from);
             }
             // The page that the rest begins in goes with the rest.
