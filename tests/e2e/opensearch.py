@@ -95,6 +95,18 @@ class OpenSearch(harness.Process):
         assert status < 300, (method, path, status, answer)
         return answer
 
+    def ask_of_shards(self, method, path, body=None):
+        """As `ask`, of an index that may have been made this moment: until its shards have
+        started, the answer is 503."""
+
+        def attempt():
+            status, answer = self.request(method, path, body)
+            return status != 503 and (status, answer)
+
+        status, answer = harness.wait_for(attempt, "the shards of the index have started")
+        assert status < 300, (method, path, status, answer)
+        return answer
+
     def bulk(self, *lines):
         """The items of an answer to `_bulk`, without the action's name around each."""
         body = "".join(json.dumps(line) + "\n" for line in lines).encode()
@@ -133,7 +145,7 @@ class OpenSearch(harness.Process):
         """The hits of a search after a refresh (`_index`, `_id`, `_source`), sorted by id."""
         self.refresh(index)
         path = f"/{index}/_search?ignore_unavailable=true"
-        answer = self.ask("POST", path, {"size": size, **body})
+        answer = self.ask_of_shards("POST", path, {"size": size, **body})
         return sorted(answer["hits"]["hits"], key=lambda hit: hit["_id"])
 
     def documents(self, index):
@@ -141,7 +153,7 @@ class OpenSearch(harness.Process):
 
     def count(self, index):
         self.refresh(index)
-        return self.ask("GET", f"/{index}/_count?ignore_unavailable=true")["count"]
+        return self.ask_of_shards("GET", f"/{index}/_count?ignore_unavailable=true")["count"]
 
     def clear(self):
         """Removes every index and data stream, and resets what a test may have set."""
