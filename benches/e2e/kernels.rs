@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
+use standpipe::net;
 
 use crate::data::{self, Body, Kind};
 
@@ -24,7 +25,7 @@ pub struct Kernels {
     pub decode: f64,
     pub sha256: f64,
     pub crc32c: f64,
-    pub libdeflate: [Gzip; 2],
+    pub gzip: Vec<Gzip>,
     pub zlib_rs: Gzip,
     /// zlib itself at level 3, where Python is there to ask: its version, and the size it leaves.
     pub zlib: Option<(String, f64)>,
@@ -32,7 +33,7 @@ pub struct Kernels {
 
 /// One way to make gzip.
 pub struct Gzip {
-    pub level: u32,
+    pub name: &'static str,
     pub cpu: f64,
     pub size: f64,
 }
@@ -72,22 +73,26 @@ pub fn measure(kind: Kind, bodies: &[Body]) -> Result<Kernels> {
         decode,
         sha256,
         crc32c,
-        libdeflate: [gzip(&plain, 1, gzip_libdeflate)?, gzip(&plain, 2, gzip_libdeflate)?],
-        zlib_rs: gzip(&plain, 3, gzip_zlib_rs)?,
+        gzip: vec![
+            gzip(&plain, "as the daemon does", |object| Ok(net::gzip::pack(object).len()))?,
+            gzip(&plain, "libdeflate level 1", |object| gzip_libdeflate(object, 1))?,
+            gzip(&plain, "libdeflate level 2", |object| gzip_libdeflate(object, 2))?,
+        ],
+        zlib_rs: gzip(&plain, "zlib-rs level 3", |object| gzip_zlib_rs(object, 3))?,
         zlib: zlib_size(&plain),
     })
 }
 
-fn gzip(plain: &[u8], level: u32, one: fn(&[u8], u32) -> Result<usize>) -> Result<Gzip> {
+fn gzip(plain: &[u8], name: &'static str, one: fn(&[u8]) -> Result<usize>) -> Result<Gzip> {
     let mut size = 0;
     let cpu = cpu_per_gb(plain.len() as u64, || {
         size = 0;
         for object in plain.chunks(OBJECT_BYTES) {
-            size += one(object, level)?;
+            size += one(object)?;
         }
         Ok(())
     })?;
-    Ok(Gzip { level, cpu, size: size as f64 / plain.len() as f64 })
+    Ok(Gzip { name, cpu, size: size as f64 / plain.len() as f64 })
 }
 
 /// Asks Python's zlib, which is the C library itself; the Rust port makes other sizes.

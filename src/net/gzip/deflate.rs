@@ -5,14 +5,27 @@ use super::huffman::{Code, codes};
 /// Bytes as they are, then a repetition of what stood `distance` before them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sequence {
-    pub literals: usize,
-    /// A multiple of four; 0 for none.
-    pub length: usize,
-    pub distance: usize,
+    literals: u32,
+    /// At least 3; 0 for none.
+    length: u32,
+    distance: u32,
 }
 
-/// Longest repetition in one symbol. DEFLATE has 258; 256 leaves no rest of less than three.
-const REPEAT_BYTES_MAX: usize = 256;
+impl Sequence {
+    /// Of no more than a block, so the numbers fit.
+    #[inline]
+    pub fn new(literals: usize, length: usize, distance: usize) -> Self {
+        Self { literals: literals as u32, length: length as u32, distance: distance as u32 }
+    }
+
+    fn bytes(self) -> usize {
+        (self.literals + self.length) as usize
+    }
+}
+
+/// Shortest and longest repetition that there is a symbol for.
+const REPEAT_BYTES_MIN: usize = 3;
+const REPEAT_BYTES_MAX: usize = 258;
 /// Literals, the end of a block, and lengths.
 const SYMBOLS: usize = 286;
 const END_OF_BLOCK: usize = 256;
@@ -34,12 +47,15 @@ struct Symbol {
     more_bits: u32,
 }
 
-/// The symbol of a length from 4 to 256 (RFC 1951, 3.2.5).
+/// The symbol of a length from 3 to 258 (RFC 1951, 3.2.5).
 #[inline]
 fn of_length(length: usize) -> Symbol {
-    let value = length - 3;
+    let value = length - REPEAT_BYTES_MIN;
     if value < 8 {
         return Symbol { symbol: 257 + value, more: 0, more_bits: 0 };
+    }
+    if length == REPEAT_BYTES_MAX {
+        return Symbol { symbol: 285, more: 0, more_bits: 0 };
     }
     let more_bits = value.ilog2() - 2;
     let symbol = 257 + 4 * more_bits as usize + (value >> more_bits);
@@ -58,11 +74,19 @@ fn of_distance(distance: usize) -> Symbol {
     Symbol { symbol, more: (value & ((1 << more_bits) - 1)) as u64, more_bits }
 }
 
-/// A long repetition in pieces that there are symbols for.
-fn pieces(length: usize) -> impl Iterator<Item = usize> {
-    let rest = length % REPEAT_BYTES_MAX;
-    let full = std::iter::repeat_n(REPEAT_BYTES_MAX, length / REPEAT_BYTES_MAX);
-    full.chain((rest > 0).then_some(rest))
+/// How much of a repetition goes into one symbol, so that what is left has one, too.
+#[inline]
+fn piece(left: usize) -> usize {
+    if left <= REPEAT_BYTES_MAX { left } else { REPEAT_BYTES_MAX.min(left - REPEAT_BYTES_MIN) }
+}
+
+/// Four bytes of the text at a place in it, with zeros behind its end.
+#[inline]
+fn four(text: &[u8], at: usize) -> [u8; 4] {
+    match text[at..].first_chunk() {
+        Some(four) => *four,
+        None => std::array::from_fn(|index| text.get(at + index).copied().unwrap_or(0)),
+    }
 }
 
 /// How often each symbol occurs in a block, and how many bits go behind them in all.
@@ -79,16 +103,16 @@ impl Counts {
         let mut lanes = [[0_u32; 256]; 4];
         let mut at = 0;
         for sequence in sequences {
-            let (groups, rest) = text[at..at + sequence.literals].as_chunks::<4>();
-            for group in groups {
-                for (lane, byte) in lanes.iter_mut().zip(group) {
-                    lane[usize::from(*byte)] += 1;
+            let literals = sequence.literals as usize;
+            // Runs are short and none is like the next: a branch for each byte would be guessed
+            // wrong more often than it saves anything.
+            for done in (0..literals).step_by(4) {
+                let bytes = four(text, at + done);
+                for (index, (lane, byte)) in lanes.iter_mut().zip(bytes).enumerate() {
+                    lane[usize::from(byte)] += u32::from(done + index < literals);
                 }
             }
-            for byte in rest {
-                lanes[0][usize::from(*byte)] += 1;
-            }
-            at += sequence.literals + sequence.length;
+            at += sequence.bytes();
             counts.add_repetition(sequence);
         }
         for (byte, count) in counts.symbols[..256].iter_mut().enumerate() {
@@ -99,11 +123,14 @@ impl Counts {
     }
 
     fn add_repetition(&mut self, sequence: &Sequence) {
-        for length in pieces(sequence.length) {
-            let (length, distance) = (of_length(length), of_distance(sequence.distance));
+        let mut left = sequence.length as usize;
+        while left > 0 {
+            let piece = piece(left);
+            let (length, distance) = (of_length(piece), of_distance(sequence.distance as usize));
             self.symbols[length.symbol] += 1;
             self.distances[distance.symbol] += 1;
             self.more_bits += (length.more_bits + distance.more_bits) as usize;
+            left -= piece;
         }
     }
 
@@ -163,48 +190,51 @@ impl Output {
         self.bytes.resize(self.at + size, 0);
         self.put(u64::from(is_last), 1);
         self.header(&symbols, &distances);
+        let lengths = std::array::from_fn(|length| match length {
+            0..REPEAT_BYTES_MIN => Code::default(),
+            _ => with_more(&symbols, of_length(length)),
+        });
         let mut at = 0;
         for sequence in sequences {
-            self.literals(&text[at..at + sequence.literals], &symbols);
-            self.repetition(sequence, &symbols, &distances);
-            at += sequence.literals + sequence.length;
+            self.literals(text, at, sequence.literals as usize, &symbols);
+            self.repetition(sequence, &lengths, &distances);
+            at += sequence.bytes();
         }
         self.put_code(symbols[END_OF_BLOCK]);
         self.flush();
     }
 
     #[inline]
-    fn literals(&mut self, text: &[u8], symbols: &[Code; SYMBOLS]) {
-        let (groups, rest) = text.as_chunks::<4>();
-        for group in groups {
-            for byte in group {
-                self.put_code(symbols[usize::from(*byte)]);
+    fn literals(&mut self, text: &[u8], at: usize, count: usize, symbols: &[Code; SYMBOLS]) {
+        for done in (0..count).step_by(4) {
+            for (index, byte) in four(text, at + done).into_iter().enumerate() {
+                let Code { bits, length } = symbols[usize::from(byte)];
+                let taken = u32::from(done + index < count);
+                self.put_code(Code { bits: bits * taken, length: length * taken });
             }
             self.flush();
         }
-        for byte in rest {
-            self.put_code(symbols[usize::from(*byte)]);
-        }
-        self.flush();
     }
 
     #[inline]
     fn repetition(
         &mut self,
         sequence: &Sequence,
-        symbols: &[Code; SYMBOLS],
+        lengths: &[Code; REPEAT_BYTES_MAX + 1],
         distances: &[Code; DISTANCES],
     ) {
-        for length in pieces(sequence.length) {
+        if sequence.length == 0 {
+            return;
+        }
+        let distance = with_more(distances, of_distance(sequence.distance as usize));
+        let mut left = sequence.length as usize;
+        while left > 0 {
+            let piece = piece(left);
             // At most 14 + 5 + 14 + 13 bits.
-            for (symbol, codes) in [
-                (of_length(length), &symbols[..]),
-                (of_distance(sequence.distance), &distances[..]),
-            ] {
-                self.put_code(codes[symbol.symbol]);
-                self.put(symbol.more, symbol.more_bits);
-            }
+            self.put_code(lengths[piece]);
+            self.put_code(distance);
             self.flush();
+            left -= piece;
         }
     }
 
@@ -241,6 +271,13 @@ impl Output {
         }
         self.bytes
     }
+}
+
+/// A symbol's code with the bits behind it.
+#[inline]
+fn with_more(codes: &[Code], symbol: Symbol) -> Code {
+    let Code { bits, length } = codes[symbol.symbol];
+    Code { bits: bits | (symbol.more as u32) << length, length: length + symbol.more_bits }
 }
 
 /// Code lengths as a header writes them: with repetitions, and runs of zeros.

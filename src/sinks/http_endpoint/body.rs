@@ -14,8 +14,8 @@ use crate::{
 /// The body of a request.
 pub(super) struct Body {
     pub bytes: Bytes,
-    /// Where base64 begins, if that is what it is made of.
-    pub base64_at: Option<usize>,
+    /// Whether base64 is most of it.
+    pub is_base64: bool,
     /// How many records are in it.
     pub records: usize,
     /// Those that cannot be in it, by index in the shipment.
@@ -25,10 +25,7 @@ pub(super) struct Body {
 impl Body {
     /// The bytes in gzip.
     pub fn packed(&self) -> Bytes {
-        match self.base64_at {
-            Some(start) => gzip::pack_base64(&self.bytes, start),
-            None => gzip::pack(&self.bytes),
-        }
+        if self.is_base64 { gzip::pack_records(&self.bytes) } else { gzip::pack(&self.bytes) }
     }
 }
 
@@ -40,7 +37,7 @@ pub(super) fn build(format: BodyFormat, shipment: &Shipment, now_ms: i64) -> Res
     };
     let whole = |bytes: Bytes| {
         let rejected = Vec::new();
-        Body { bytes, base64_at: None, records: records.len(), rejected }
+        Body { bytes, is_base64: false, records: records.len(), rejected }
     };
     match format {
         BodyFormat::Firehose => envelope(&shipment.key, now_ms, &records),
@@ -93,7 +90,7 @@ pub(super) fn envelope(request_id: &str, now_ms: i64, records: &[&[u8]]) -> Resu
     body.extend_from_slice(END);
     Ok(Body {
         bytes: Bytes::from_owner(text),
-        base64_at: Some(start.len() + OPEN.len()),
+        is_base64: true,
         records: records.len(),
         rejected: Vec::new(),
     })
@@ -138,7 +135,7 @@ fn array(records: &[&[u8]], bytes: usize) -> Body {
         taken += 1;
     }
     body.push(b']');
-    Body { bytes: body.into(), base64_at: None, records: taken, rejected }
+    Body { bytes: body.into(), is_base64: false, records: taken, rejected }
 }
 
 fn without_line_end(record: &[u8]) -> &[u8] {

@@ -50,7 +50,6 @@ fn the_envelope_is_firehoses_to_the_byte() {
     let body = envelope("id", 7, &records).unwrap();
     let bytes: Vec<u8> = body.bytes.into();
     assert!(bytes.capacity() <= bytes.len() + 1, "{} of {}", bytes.len(), bytes.capacity());
-    assert!(bytes[body.base64_at.unwrap()..].starts_with(b"YWJjZA==\"},{"));
 }
 
 #[test]
