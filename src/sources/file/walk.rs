@@ -79,7 +79,9 @@ struct Walk<'a> {
     now_ms: i64,
     /// `None`: could not be listed.
     listed: HashMap<PathBuf, Option<Arc<Listing>>>,
-    found: BTreeMap<PathBuf, (FileId, u64)>,
+    /// By path, compared as bytes: to compare paths part by part takes several times as long, and
+    /// this is done with every file at every look.
+    found: BTreeMap<OsString, (FileId, u64)>,
     failed: Vec<(PathBuf, io::Error)>,
     overflowed: bool,
 }
@@ -107,7 +109,10 @@ impl Walker {
         let Walk { listed, found, failed, overflowed, .. } = walk;
         let folders = listed.keys().cloned().collect();
         self.seen = listed.into_iter().filter_map(|(path, it)| Some((path, it?))).collect();
-        let found = found.into_iter().map(|(path, (id, size))| Found { path, id, size }).collect();
+        let found = found
+            .into_iter()
+            .map(|(path, (id, size))| Found { path: path.into(), id, size })
+            .collect();
         Walked { found, folders, failed, overflowed }
     }
 }
@@ -171,7 +176,7 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, path: PathBuf, entry: Option<&Entry>) {
-        if self.found.contains_key(&path) {
+        if self.found.contains_key(path.as_os_str()) {
             return;
         }
         let file = match entry {
@@ -186,7 +191,7 @@ impl Walk<'_> {
             self.overflowed = true;
             return;
         }
-        self.found.insert(path, file);
+        self.found.insert(path.into_os_string(), file);
     }
 
     /// What is in a folder, from memory if it has not changed.
