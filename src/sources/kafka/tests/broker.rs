@@ -228,6 +228,33 @@ async fn every_way_to_say_who_we_are() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run with a broker by ./test"]
+async fn a_member_that_is_stopped_stays_until_its_journal_in_memory_is_delivered() {
+    let name = topic(2).await;
+    let all = texts(0, 60, 2);
+    produce(&brokers(), &name, &borrowed(&all[..40]));
+    let member = |inlet: Arc<TestInlet>| Running::start(own(&name, json!({})), inlet);
+    let first = member(TestInlet::drained_last());
+    first.read(40).await;
+    first.stop.cancel();
+    first.inlet.draining.cancelled().await;
+    produce(&brokers(), &name, &borrowed(&all[40..]));
+    // One that comes meanwhile has nothing before all is told, though that takes longer than a
+    // member may be silent.
+    let second = member(TestInlet::in_memory());
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(!first.task.is_finished());
+    assert_eq!((first.metrics.parts.get(), second.inlet.puts().len()), (2, 0));
+    first.inlet.settle(40);
+    first.inlet.drained.cancel();
+    let first = first.stop().await;
+    second.read(20).await;
+    second.inlet.settle(20);
+    let second = second.stop().await;
+    assert_exactly_once(&[&first, &second], &all);
+}
+
 const OTHER_PROCESS: &str = "STANDPIPE_TEST_OTHER_PROCESS";
 
 /// What the next test runs in a process of its own: says how many records it has, until it is

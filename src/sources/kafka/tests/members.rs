@@ -76,33 +76,6 @@ async fn with_journals_in_memory_what_is_not_settled_is_read_again_by_the_next()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_is_stopped_stays_until_its_journal_in_memory_is_delivered() {
-    let mock = Mock::new("t", 2);
-    let all = texts(0, 60, 2);
-    produce(&mock.brokers(), "t", &borrowed(&all[..40]));
-    let member =
-        |inlet: Arc<TestInlet>| Running::start(options(&mock.brokers(), "t", json!({})), inlet);
-    let first = member(TestInlet::drained_last());
-    first.read(40).await;
-    first.stop.cancel();
-    first.inlet.draining.cancelled().await;
-    produce(&mock.brokers(), "t", &borrowed(&all[40..]));
-    // One that comes meanwhile has nothing before all is told, though that takes longer than a
-    // member may be silent.
-    let second = member(TestInlet::in_memory());
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    assert!(!first.task.is_finished());
-    assert_eq!((first.metrics.parts.get(), second.inlet.puts().len()), (2, 0));
-    first.inlet.settle(40);
-    first.inlet.drained.cancel();
-    let first = first.stop().await;
-    second.read(20).await;
-    second.inlet.settle(20);
-    let second = second.stop().await;
-    assert_exactly_once(&[&first, &second], &all);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_holds_reading_but_not_the_membership() {
     // The mock keeps some megabytes of a partition.
     let mock = Mock::new("t", 8);
