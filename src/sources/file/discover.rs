@@ -51,8 +51,9 @@ pub struct Discovery {
     pub first_start: bool,
     /// No round was finished yet.
     first_round: bool,
-    /// What was lost while the source did not run is still to be counted.
-    uncounted: bool,
+    /// Rounds until what was lost while the source did not run is counted; none when it is. One
+    /// round does not see everything: a file may be renamed or compressed while it is under way.
+    rounds_to_count: usize,
     start: Start,
     ignore_older: Option<Duration>,
     max_open: usize,
@@ -92,7 +93,7 @@ impl Discovery {
             incomplete: false,
             first_start,
             first_round: true,
-            uncounted: true,
+            rounds_to_count: 2,
             start,
             ignore_older,
             max_open,
@@ -297,8 +298,11 @@ impl Tail {
                 Err(error) => self.not_opened(found, &error),
             }
         }
-        if self.discovery.waiting.is_empty() && std::mem::take(&mut self.discovery.uncounted) {
-            self.count_lost();
+        if self.discovery.waiting.is_empty() && self.discovery.rounds_to_count > 0 {
+            self.discovery.rounds_to_count -= 1;
+            if self.discovery.rounds_to_count == 0 {
+                self.count_lost();
+            }
         }
         self.forget();
         if std::mem::take(&mut self.discovery.first_start) {

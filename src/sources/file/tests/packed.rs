@@ -136,6 +136,27 @@ async fn the_compressed_copy_of_a_file_that_was_read_in_part_is_read_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_compressed_while_folders_are_listed_for_the_first_time_is_not_lost() {
+    let mut bed = Bed::new(&["*.log*"]);
+    bed.append("a.log", &numbered(0, 10));
+    bed.append("a.log", "the last line");
+    bed.start();
+    bed.wait_for(10).await;
+    bed.crash().await;
+    let whole = fs::read(bed.path("a.log")).unwrap();
+    fs::remove_file(bed.path("a.log")).unwrap();
+    bed.append("b.log", "b\n");
+    bed.start();
+    bed.wait_for(11).await;
+    // Neither name was there when the folder was listed.
+    bed.write_old("a.log.gz", &gzip(&whole));
+    bed.wait_for(12).await;
+    assert_eq!(bed.records()[10..], ["b", "the last line"]);
+    assert_eq!(bed.metrics.lost_files.get(), 0);
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_compressed_file_that_only_begins_alike_is_read() {
     let mut bed = Bed::new(&["*.log*"]);
     bed.append("app.log", &numbered(0, 100));
