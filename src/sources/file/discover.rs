@@ -115,6 +115,13 @@ impl Discovery {
     }
 }
 
+/// Whether a file has the name that compressing another one leaves.
+fn is_packed_copy(copy: &Path, original: &Path) -> bool {
+    let [copy, original] = [copy, original].map(|path| path.as_os_str().as_encoded_bytes());
+    let end = copy.strip_prefix(original);
+    end.is_some_and(|end| [b".gz".as_slice(), b".zst"].contains(&end))
+}
+
 impl Tail {
     /// Begins a round.
     pub(super) fn look(&mut self) {
@@ -209,11 +216,14 @@ impl Tail {
         }
         discovery.parked.retain(|id, _| names.contains_key(id));
         discovery.refused.retain(|id, _| names.contains_key(id));
+        let found = &discovery.found;
         let lost: Vec<PathBuf> = discovery
             .vanished
             .drain()
             .filter(|(id, _)| !names.contains_key(id) && !self.slots.open.contains_key(id))
             .map(|(_, path)| path)
+            // The copy was written before its original went, and is read in its place.
+            .filter(|path| !found.iter().any(|found| is_packed_copy(&found.path, path)))
             .collect();
         for path in lost {
             self.lost(&path);
@@ -470,4 +480,25 @@ fn is_unchanged(id: FileId, path: &Path, seen: (u64, i64)) -> bool {
         let stat = Stat::of(&meta);
         stat.id == id && (stat.size, stat.mtime_ns) == seen
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressed_copy_is_told_by_its_name() {
+        let original = Path::new("/logs/app.log.1");
+        let cases = [
+            ("/logs/app.log.1.gz", true),
+            ("/logs/app.log.1.zst", true),
+            ("/logs/app.log.1", false),
+            ("/logs/app.log.10.gz", false),
+            ("/logs/app.log.gz", false),
+            ("/other/app.log.1.gz", false),
+        ];
+        for (copy, expected) in cases {
+            assert_eq!(is_packed_copy(Path::new(copy), original), expected, "{copy}");
+        }
+    }
 }
