@@ -5,6 +5,7 @@ Nothing here sleeps for a fixed time: `wait_for` polls a condition and fails wit
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -43,10 +44,20 @@ def wait_for(condition, what, timeout=60.0, pause=0.02):
         time.sleep(pause)
 
 
+# Ports that the kernel gives to nobody by itself; each run begins at another one.
+PORTS = range(20_000, 32_000)
+_ports = itertools.cycle(PORTS)
+for _ in range(os.getpid() * 100 % len(PORTS)):
+    next(_ports)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """None is given twice: a server may take its port long after it was chosen."""
+    for port in itertools.islice(_ports, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def listening(port):

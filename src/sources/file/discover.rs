@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::{
     FileKey, Start,
     follow::Follow,
-    identity::{Candidate, FileId, Position, Stat},
+    identity::{Candidate, FileId, Position, Stat, packed_name},
     open::{Opened, Opening, continued},
     registry::{Decision, Reading, Registry},
     slot::Slot,
@@ -23,6 +23,9 @@ use super::{
     walk::{Found, Walked, Walker},
 };
 use crate::{limits, record::Step};
+
+/// One round does not see everything: a file may be renamed or compressed while it is under way.
+const ROUNDS_TO_FIND: usize = 2;
 
 /// What is known of the files that are not open.
 pub struct Discovery {
@@ -40,8 +43,9 @@ pub struct Discovery {
     retry: HashMap<FileId, Duration>,
     /// Keys that a compressed file turned out not to hold.
     refused: HashMap<FileId, Vec<FileKey>>,
-    /// Files that were listed and not there when they were opened: renamed, or lost.
-    vanished: HashMap<FileId, PathBuf>,
+    /// Files that nothing is known of, that were listed and not there when they were opened:
+    /// renamed, compressed or lost; and in how many rounds they may yet be found.
+    vanished: HashMap<FileId, (PathBuf, usize)>,
     /// The folders to watch, when they have changed.
     pub folders: Option<Vec<PathBuf>>,
     pub looking: bool,
@@ -51,8 +55,8 @@ pub struct Discovery {
     pub first_start: bool,
     /// No round was finished yet.
     first_round: bool,
-    /// Rounds until what was lost while the source did not run is counted; none when it is. One
-    /// round does not see everything: a file may be renamed or compressed while it is under way.
+    /// Rounds until known files that were not read to their end, and are nowhere, are counted as
+    /// lost; none when they are.
     rounds_to_count: usize,
     start: Start,
     ignore_older: Option<Duration>,
@@ -93,7 +97,7 @@ impl Discovery {
             incomplete: false,
             first_start,
             first_round: true,
-            rounds_to_count: 2,
+            rounds_to_count: ROUNDS_TO_FIND,
             start,
             ignore_older,
             max_open,
@@ -113,13 +117,6 @@ impl Discovery {
     pub fn refuse(&mut self, id: FileId, key: FileKey) {
         self.refused.entry(id).or_default().push(key);
     }
-}
-
-/// Whether a file has the name that compressing another one leaves.
-fn is_packed_copy(copy: &Path, original: &Path) -> bool {
-    let [copy, original] = [copy, original].map(|path| path.as_os_str().as_encoded_bytes());
-    let end = copy.strip_prefix(original);
-    end.is_some_and(|end| [b".gz".as_slice(), b".zst"].contains(&end))
 }
 
 impl Tail {
@@ -216,15 +213,24 @@ impl Tail {
         }
         discovery.parked.retain(|id, _| names.contains_key(id));
         discovery.refused.retain(|id, _| names.contains_key(id));
-        let found = &discovery.found;
-        let lost: Vec<PathBuf> = discovery
-            .vanished
-            .drain()
-            .filter(|(id, _)| !names.contains_key(id) && !self.slots.open.contains_key(id))
-            .map(|(_, path)| path)
-            // The copy was written before its original went, and is read in its place.
-            .filter(|path| !found.iter().any(|found| is_packed_copy(&found.path, path)))
-            .collect();
+        let open = &self.slots.open;
+        let is_read = |id| open.contains_key(id) || discovery.parked.contains_key(id);
+        let unread = || discovery.found.iter().filter(|found| !is_read(&found.id));
+        let mut lost = Vec::new();
+        discovery.vanished.retain(|id, (path, rounds)| {
+            if names.contains_key(id)
+                || open.contains_key(id)
+                // A copy was written before its original went, and is read in its place.
+                || unread().any(|copy| packed_name(&copy.path, path).is_some())
+            {
+                return false;
+            }
+            *rounds -= 1;
+            if *rounds == 0 {
+                lost.push(std::mem::take(path));
+            }
+            *rounds > 0
+        });
         for path in lost {
             self.lost(&path);
         }
@@ -304,11 +310,16 @@ impl Tail {
     pub(super) fn opened(&mut self, opened: Vec<Opened>) {
         for Opened { found, result, begin, renamed } in opened {
             match result {
-                Ok((candidate, decision)) => self.decided(candidate, decision, begin, renamed),
+                Ok((candidate, decision)) => {
+                    if candidate.stat.id != found.id {
+                        self.vanished(found);
+                    }
+                    self.decided(candidate, decision, begin, renamed);
+                }
                 Err(error) => self.not_opened(found, &error),
             }
         }
-        if self.discovery.waiting.is_empty() && self.discovery.rounds_to_count > 0 {
+        if self.discovery.rounds_to_count > 0 && self.is_all_decided() {
             self.discovery.rounds_to_count -= 1;
             if self.discovery.rounds_to_count == 0 {
                 self.count_lost();
@@ -402,10 +413,7 @@ impl Tail {
 
     fn not_opened(&mut self, found: Found, error: &io::Error) {
         if error.kind() == io::ErrorKind::NotFound {
-            if found.size > 0 {
-                self.discovery.vanished.insert(found.id, found.path);
-            }
-            return;
+            return self.vanished(found);
         }
         let path = found.path.display();
         warn!(stream = %self.shared.stream, %path, %error, "a file cannot be opened; it is tried again");
@@ -414,14 +422,46 @@ impl Tail {
         self.discovery.retry(found.id, now + limits::FILE_RETRY_INTERVAL);
     }
 
-    /// Files that were not read to their end when the source stopped, and are nowhere now.
+    /// A file was listed, and was not there any more when it was opened.
+    fn vanished(&mut self, found: Found) {
+        let Found { path, id, size } = found;
+        if size == 0 || self.slots.open.contains_key(&id) {
+            return;
+        }
+        let mut registry = self.discovery.registry.lock();
+        let known = registry.idle().filter(|(_, it)| it.id() == id && !it.truncated);
+        let newest = known.max_by_key(|(_, it)| it.since);
+        let Some((key, position)) = newest.map(|(key, it)| (key.clone(), it.clone())) else {
+            self.discovery.vanished.insert(id, (path, ROUNDS_TO_FIND));
+            return;
+        };
+        if position.at < size && !position.packed {
+            registry.set(&key, Position { size, ..position }, Reading::No);
+            self.discovery.rounds_to_count = ROUNDS_TO_FIND;
+        }
+    }
+
+    /// Whether it is known of every file what it is.
+    fn is_all_decided(&self) -> bool {
+        let registry = self.discovery.registry.lock();
+        let is_packed = |key: &str| registry.get(key).is_some_and(|it| it.position.packed);
+        let is_open = |slot: &Slot| {
+            let follow = slot.follow.as_ref();
+            let comparing = follow.map_or_else(|| is_packed(&slot.key), |it| it.is_comparing());
+            slot.taken.is_some() && !slot.stalled && comparing
+        };
+        self.discovery.waiting.is_empty() && !self.slots.open.values().any(is_open)
+    }
+
+    /// Files that were not read to their end when they were last seen, and are nowhere now.
     fn count_lost(&mut self) {
         let mut registry = self.discovery.registry.lock();
         let parked = &self.discovery.parked;
+        let retry = &self.discovery.retry;
         let lost: Vec<(FileKey, Position)> = registry
             .idle()
             .filter(|(_, it)| it.at < it.size && !it.done && !it.truncated && !it.packed)
-            .filter(|(_, it)| !parked.contains_key(&it.id()))
+            .filter(|(_, it)| !parked.contains_key(&it.id()) && !retry.contains_key(&it.id()))
             .map(|(key, position)| (key.clone(), position.clone()))
             .collect();
         for (key, position) in &lost {
@@ -480,25 +520,4 @@ fn is_unchanged(id: FileId, path: &Path, seen: (u64, i64)) -> bool {
         let stat = Stat::of(&meta);
         stat.id == id && (stat.size, stat.mtime_ns) == seen
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_compressed_copy_is_told_by_its_name() {
-        let original = Path::new("/logs/app.log.1");
-        let cases = [
-            ("/logs/app.log.1.gz", true),
-            ("/logs/app.log.1.zst", true),
-            ("/logs/app.log.1", false),
-            ("/logs/app.log.10.gz", false),
-            ("/logs/app.log.gz", false),
-            ("/other/app.log.1.gz", false),
-        ];
-        for (copy, expected) in cases {
-            assert_eq!(is_packed_copy(Path::new(copy), original), expected, "{copy}");
-        }
-    }
 }

@@ -44,6 +44,8 @@ pub enum Outcome {
     Damaged,
     /// A compressed file does not hold what it was taken for.
     Mismatch,
+    /// It was empty when it was opened, and turns out to be compressed.
+    Packed,
 }
 
 /// What a pass made.
@@ -160,6 +162,11 @@ impl Follow {
         self.unpacking.is_some()
     }
 
+    /// Whether a compressed file is still to show that it holds what it was taken for.
+    pub fn is_comparing(&self) -> bool {
+        self.unpacking.as_ref().is_some_and(|unpacking| unpacking.target.is_some())
+    }
+
     /// Whether something was read that is not given out yet.
     pub fn is_pending(&self) -> bool {
         self.assembler.resume_at() < self.read_at && self.read_at > self.position.at
@@ -233,8 +240,8 @@ impl Follow {
         now: Duration,
         lines: &mut Given,
     ) -> io::Result<Outcome> {
-        if !self.look_at_head(stat)? {
-            return Ok(Outcome::Truncated);
+        if let Some(other) = self.look_at_head(stat)? {
+            return Ok(other);
         }
         if buffer.is_empty() && self.read_at > 0 {
             // Just opened: the bytes that were hashed when it was last read.
@@ -264,17 +271,22 @@ impl Follow {
     }
 
     /// As long as the file is short, it is known by few bytes: they become more as it grows.
-    fn look_at_head(&mut self, stat: &Stat) -> io::Result<bool> {
+    /// Answers what it is if it is another file.
+    fn look_at_head(&mut self, stat: &Stat) -> io::Result<Option<Outcome>> {
         let known = self.position.head.bytes as usize;
-        if known == limits::FILE_HEAD_BYTES || stat.size <= known as u64 {
-            return Ok(true);
+        let unread = self.read_at == 0;
+        if !unread && (known == limits::FILE_HEAD_BYTES || stat.size <= known as u64) {
+            return Ok(None);
         }
         let head = head(&self.file)?;
-        if !self.position.head.begins(&head) {
-            return Ok(false);
+        if self.position.at == 0 && Packing::of(&head).is_some() {
+            return Ok(Some(Outcome::Packed));
+        }
+        if !unread && !self.position.head.begins(&head) {
+            return Ok(Some(Outcome::Truncated));
         }
         self.position.head = Print::of(&head);
-        Ok(true)
+        Ok(None)
     }
 
     fn read_packed(

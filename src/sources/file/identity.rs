@@ -215,6 +215,8 @@ pub struct Candidate {
     pub packing: Option<Packing>,
     /// Keys whose continuation it turned out not to be.
     pub refused: Vec<String>,
+    /// It was looked at before, and had to wait.
+    pub waited: bool,
     /// No pattern matches it any more: nothing is waited for.
     pub gone: bool,
 }
@@ -237,6 +239,7 @@ impl Candidate {
             head: Vec::new(),
             packing: None,
             refused: Vec::new(),
+            waited: false,
             gone: false,
         };
         candidate.refresh()?;
@@ -262,6 +265,20 @@ impl Candidate {
 /// The last part of a path.
 pub fn name(path: &Path) -> &[u8] {
     path.file_name().unwrap_or_default().as_encoded_bytes()
+}
+
+/// Whether a file has the name that compressing another one leaves.
+pub fn is_packed_copy(copy: &Path, original: &Path) -> bool {
+    packed_name(copy, original).is_some_and(<[u8]>::is_empty)
+}
+
+/// What stands between the name of a file and the end that compressing leaves: of `app.log` and
+/// `app.log.1.gz` it is `.1`. None if the names have nothing in common.
+pub fn packed_name<'a>(copy: &'a Path, original: &Path) -> Option<&'a [u8]> {
+    let copy = copy.as_os_str().as_encoded_bytes();
+    let end = copy.strip_prefix(original.as_os_str().as_encoded_bytes())?;
+    let between = end.strip_suffix(b".gz").or_else(|| end.strip_suffix(b".zst"))?;
+    (!between.contains(&b'/')).then_some(between)
 }
 
 /// The first bytes of a file.
@@ -308,6 +325,24 @@ mod tests {
         let path = Path::new(std::ffi::OsStr::from_bytes(b"/a/\xff.log")).to_owned();
         let position = Position { path, at: 7, ..Position::default() };
         assert_eq!(Position::decode(&position.encode()).unwrap().at, 7);
+    }
+
+    #[test]
+    fn a_compressed_copy_is_told_by_its_name() {
+        let original = Path::new("/logs/app.log");
+        let cases: [(&str, Option<&[u8]>); 6] = [
+            ("/logs/app.log.gz", Some(b"")),
+            ("/logs/app.log.zst", Some(b"")),
+            ("/logs/app.log.10.gz", Some(b".10")),
+            ("/logs/app.log.1", None),
+            ("/logs/app.log/a.gz", None),
+            ("/other/app.log.gz", None),
+        ];
+        for (copy, expected) in cases {
+            assert_eq!(packed_name(Path::new(copy), original), expected, "{copy}");
+            let whole = expected == Some(b"");
+            assert_eq!(is_packed_copy(Path::new(copy), original), whole, "{copy}");
+        }
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Opening {
     pub fn waited(&self, mut candidate: Candidate) -> Opened {
         let Stat { id, size, .. } = candidate.stat;
         let found = Found { path: candidate.path.clone(), id, size };
+        candidate.waited = true;
         let result = candidate.refresh().map(|()| {
             let decision = self.registry.lock().decide(&candidate, self.now_ms);
             (candidate, decision)
@@ -118,6 +119,12 @@ fn beginning(candidate: &Candidate, at_end: bool) -> Position {
         packed: candidate.packing.is_some(),
         done: is_passed,
         passed_over: if is_passed { size } else { 0 },
+        // Of a compressed file it is not kept: its head is that of what it holds.
+        head: if candidate.packing.is_none() {
+            Print::of(&candidate.head)
+        } else {
+            Print::default()
+        },
         ..Position::default()
     };
     if at_end && candidate.packing.is_none() && size > 0 {

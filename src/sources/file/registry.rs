@@ -15,11 +15,11 @@
 //! same second. Without it a file that only begins as another did (a banner, a header) would lose
 //! its first lines.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use super::{
     FileKey,
-    identity::{Candidate, FileId, Position, Stat, name},
+    identity::{Candidate, FileId, Position, Stat, is_packed_copy, name},
 };
 use crate::limits;
 
@@ -156,7 +156,8 @@ impl Registry {
         let quiet_for = now_ms - candidate.stat.mtime_ns / 1_000_000;
         let quiet = candidate.gone || quiet_for >= limits::FILE_QUIET.as_millis() as i64;
         match candidate.packing {
-            Some(_) if !quiet => Decision::Wait,
+            // At first sight its original may be about to be found, too.
+            Some(_) if !quiet || !(candidate.waited || candidate.gone) => Decision::Wait,
             Some(_) => self.packed_copy(candidate),
             None => self.plain_copy(candidate, quiet),
         }
@@ -208,6 +209,7 @@ impl Registry {
             // another was deleted.
             let moved = candidate.stat.mtime_ns == position.mtime;
             match reading {
+                _ if position.at == 0 => {}
                 Reading::No
                     if (moved || (position.truncated && renamed_copy))
                         && position.continues_in(candidate) =>
@@ -224,43 +226,49 @@ impl Registry {
 
     /// A compressed file that may hold one that is known.
     fn packed_copy(&self, candidate: &Candidate) -> Decision {
-        let mut likely: Vec<_> = self
-            .alike(candidate)
-            .filter(|(_, known)| {
-                extends(candidate, &known.position) || same_second(&candidate.stat, &known.position)
-            })
-            .collect();
-        // The most telling one last.
-        likely.sort_by_key(|(_, known)| {
-            let position = &known.position;
-            (same_second(&candidate.stat, position), name(position.place()).len())
-        });
-        let Some((key, Known { position, reading })) = likely.pop() else {
-            return Decision::Fresh;
-        };
-        match reading {
-            Reading::No => Decision::Continue(key.clone()),
-            Reading::Leaving => Decision::Wait,
-            Reading::Yes if position.at < position.size => Decision::Wait,
-            Reading::Yes => Decision::Compare(key.clone()),
+        for (key, Known { position, reading }) in self.alike(candidate) {
+            let is_its_name = is_packed_copy(&candidate.path, position.place());
+            return match reading {
+                Reading::No if position.at == 0 => continue,
+                Reading::No => Decision::Continue(key.clone()),
+                Reading::Leaving => Decision::Wait,
+                // It is still there, and what it has in common with this one may be its first
+                // line: that it was copied must show in more.
+                Reading::Yes if !is_its_name && candidate.stat.mtime_ns != position.mtime => {
+                    continue;
+                }
+                Reading::Yes if position.at < position.size => Decision::Wait,
+                Reading::Yes => Decision::Compare(key.clone()),
+            };
         }
+        Decision::Fresh
     }
 
-    /// Plain files that were read, of other inodes, that begin alike.
+    /// Plain files of other inodes that begin alike, the most telling one first.
+    ///
+    /// Of many files little is known but a first line that all have: one that was changed at the
+    /// same moment comes before them, and one that was read further. None is copied before it is
+    /// written.
     fn alike<'a>(
         &'a self,
         candidate: &'a Candidate,
     ) -> impl Iterator<Item = (&'a FileKey, &'a Known)> {
-        self.files.iter().filter(|(key, known)| {
+        let alike = |(key, known): &(&FileKey, &Known)| {
             let position = &known.position;
             !position.packed
                 && position.id() != candidate.stat.id
                 && position.head.bytes > 0
-                && position.at > 0
                 && !candidate.refused.contains(*key)
                 && (extends(candidate, position) || same_second(&candidate.stat, position))
                 && position.head.begins(&candidate.head)
-        })
+        };
+        let mut files: Vec<_> = self.files.iter().filter(alike).collect();
+        let mtime = candidate.stat.mtime_ns;
+        files.sort_by_key(|(_, Known { position, .. })| {
+            let place = name(position.place()).len();
+            Reverse((position.mtime == mtime, position.mtime <= mtime, position.at, place))
+        });
+        files.into_iter()
     }
 }
 

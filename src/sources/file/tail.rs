@@ -289,6 +289,11 @@ impl Tail {
                 self.close(id, &follow);
             }
             Outcome::Mismatch => self.mistaken(id, &follow),
+            Outcome::Packed => {
+                self.slots.remove(id);
+                self.discovery.registry.lock().remove(&follow.key);
+                self.next_look = Instant::now();
+            }
         }
     }
 

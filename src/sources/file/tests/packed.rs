@@ -4,20 +4,26 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
-fn gzip(data: &[u8]) -> Vec<u8> {
+pub fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
 }
 
+/// Compresses a file as `gzip --keep` does.
+pub fn gzip_file(from: &Path) {
+    let mut to = from.as_os_str().to_owned();
+    to.push(".gz");
+    let modified = fs::metadata(from).unwrap().modified().unwrap();
+    fs::write(&to, gzip(&fs::read(from).unwrap())).unwrap();
+    File::options().append(true).open(&to).unwrap().set_modified(modified).unwrap();
+}
+
 impl Bed {
     /// Compresses a file as `gzip` does: with its times, and the file is gone.
     fn gzip(&self, name: &str) {
-        let (from, to) = (self.path(name), self.path(&format!("{name}.gz")));
-        let modified = fs::metadata(&from).unwrap().modified().unwrap();
-        fs::write(&to, gzip(&fs::read(&from).unwrap())).unwrap();
-        File::options().append(true).open(&to).unwrap().set_modified(modified).unwrap();
-        fs::remove_file(from).unwrap();
+        gzip_file(&self.path(name));
+        fs::remove_file(self.path(name)).unwrap();
     }
 
     fn write_old(&self, name: &str, bytes: &[u8]) {
@@ -186,6 +192,94 @@ async fn a_compressed_file_in_the_making_is_waited_for() {
     bed.wait_for(30_000).await;
     assert_eq!(bed.records(), lines(0, 30_000));
     bed.until_open(0).await;
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_file_that_was_found_empty_is_unpacked() {
+    for first in [&b""[..], b"\x1f", b"plain text\n"] {
+        let mut bed = Bed::new(&["*"]);
+        let is_plain = first.len() > 1;
+        fs::write(bed.path("a.gz"), first).unwrap();
+        bed.start();
+        bed.until_open(1).await;
+        bed.wait_for(usize::from(is_plain)).await;
+        // Of a plain one: written anew.
+        bed.write_old("a.gz", &gzip(numbered(0, 100).as_bytes()));
+        bed.wait_for(100 + usize::from(is_plain)).await;
+        bed.until_open(0).await;
+        assert_eq!(bed.records()[usize::from(is_plain)..], lines(0, 100));
+        bed.stop().await;
+        bed.start();
+        bed.sentinel().await;
+        assert_eq!(bed.records().len(), 101 + usize::from(is_plain));
+        bed.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn compressed_files_that_begin_alike_are_told_apart() {
+    // Of each of two files: lines that were read, and lines that were written after a crash.
+    let cases = [(0, 8, 9, 0), (9, 0, 0, 8), (0, 8, 5, 3), (5, 3, 0, 8), (0, 8, 0, 8)];
+    for (a, more_a, b, more_b) in cases {
+        let mut bed = Bed::new(&["app.log*"]);
+        bed.append("app.log", &format!("the log begins\n{}", numbered(0, a)));
+        bed.start();
+        bed.wait_for(1 + a).await;
+        bed.rename("app.log", "app.log.1");
+        bed.append("app.log", &format!("the log begins\n{}", numbered(100, 100 + b)));
+        bed.wait_for(2 + a + b).await;
+        bed.crash().await;
+        bed.append("app.log.1", &numbered(a, a + more_a));
+        bed.append("app.log", &numbered(100 + b, 100 + b + more_b));
+        bed.rename("app.log", "app.log.2");
+        for name in ["app.log.1", "app.log.2"] {
+            bed.age(name);
+            bed.gzip(name);
+        }
+        bed.start();
+        let read = 2 + a + more_a + b + more_b;
+        bed.wait_for(read).await;
+        bed.append("app.log", "the end\n");
+        bed.wait_for(read + 1).await;
+        bed.until_open(1).await;
+        let mut expected = [lines(0, a + more_a), lines(100, 100 + b + more_b)].concat();
+        expected.extend(["the end", "the log begins", "the log begins"].map(str::to_owned));
+        assert_eq!(bed.sorted(), expected, "{a} and {more_a}, {b} and {more_b}");
+        assert_eq!(bed.metrics.lost_files.get(), 0);
+        bed.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_file_is_not_taken_for_one_that_is_there_and_begins_alike() {
+    let mut bed = Bed::new(&["app.log*"]);
+    bed.append("app.log", "the log begins\n");
+    bed.start();
+    bed.wait_for(1).await;
+    bed.write_old("app.log.7.gz", &gzip(b"the log begins\nand ends\n"));
+    bed.wait_for(3).await;
+    bed.until_open(1).await;
+    assert_eq!(bed.records(), ["the log begins", "the log begins", "and ends"]);
+    bed.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_file_and_its_compressed_copy_one_is_read() {
+    let mut bed = Bed::new(&["*.log*"]);
+    bed.append("app.log.1", &numbered(0, 50));
+    bed.age("app.log.1");
+    gzip_file(&bed.path("app.log.1"));
+    bed.start();
+    bed.wait_for(50).await;
+    bed.until("the copy", |bed| {
+        let copy = bed.path("app.log.1.gz");
+        crate::sources::file::is_shipped(&bed.positions(), &copy).unwrap().is_complete()
+    })
+    .await;
+    fs::remove_file(bed.path("app.log.1")).unwrap();
+    bed.sentinel().await;
+    assert_eq!(bed.without_sentinels(), lines(0, 50));
     bed.stop().await;
 }
 
