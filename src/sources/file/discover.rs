@@ -289,6 +289,7 @@ impl Tail {
         let opening = Opening {
             registry: self.discovery.registry.clone(),
             refused: self.discovery.refused.clone(),
+            busy: self.slots.busy(),
             now_ms: self.shared.env.clock.now_ms(),
             at_end,
         };

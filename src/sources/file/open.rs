@@ -33,6 +33,8 @@ pub struct Opened {
 pub struct Opening {
     pub registry: Arc<Mutex<Registry>>,
     pub refused: HashMap<FileId, Vec<FileKey>>,
+    /// Files of which a pass is waiting or under way.
+    pub busy: HashSet<FileKey>,
     pub now_ms: i64,
     /// Files that nothing is known of are passed over.
     pub at_end: bool,
@@ -43,7 +45,7 @@ impl Opening {
         let opened = Candidate::open(&found.path);
         let result = opened.map(|mut candidate| {
             candidate.refused = self.refused.get(&candidate.stat.id).cloned().unwrap_or_default();
-            let decision = self.registry.lock().decide(&candidate, self.now_ms);
+            let decision = self.registry.lock().decide(&candidate, &self.busy, self.now_ms);
             (candidate, decision)
         });
         self.begun(found, result)
@@ -55,7 +57,7 @@ impl Opening {
         let found = Found { path: candidate.path.clone(), id, size };
         candidate.waited = true;
         let result = candidate.refresh().map(|()| {
-            let decision = self.registry.lock().decide(&candidate, self.now_ms);
+            let decision = self.registry.lock().decide(&candidate, &self.busy, self.now_ms);
             (candidate, decision)
         });
         self.begun(found, result)

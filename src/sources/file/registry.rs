@@ -12,10 +12,15 @@
 //! Evidence of a copy: the known file is gone and both were last changed at the same moment (`mv`
 //! to another filesystem); or it was truncated and the copy's name begins with its own (`app.log`,
 //! `app.log.1`); or the copy is compressed, and its name begins so or it was last changed in the
-//! same second. Without it a file that only begins as another did (a banner, a header) would lose
-//! its first lines.
+//! same second; of one that is still there, it must have its name and no more than `.gz` or `.zst`,
+//! or have been last changed at the same moment. Without it a file that only begins as another did
+//! (a banner, a header) would lose its first lines.
 
-use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use super::{
     FileKey,
@@ -148,8 +153,14 @@ impl Registry {
         forgotten
     }
 
-    /// What to do with a file. Reads it, and blocks.
-    pub fn decide(&mut self, candidate: &Candidate, now_ms: i64) -> Decision {
+    /// What to do with a file; `busy` are those of which a pass is waiting or under way: what is
+    /// known of them is about to change. Reads it, and blocks.
+    pub fn decide(
+        &mut self,
+        candidate: &Candidate,
+        busy: &HashSet<FileKey>,
+        now_ms: i64,
+    ) -> Decision {
         if let Some(decision) = self.same_inode(candidate) {
             return decision;
         }
@@ -158,8 +169,8 @@ impl Registry {
         match candidate.packing {
             // At first sight its original may be about to be found, too.
             Some(_) if !quiet || !(candidate.waited || candidate.gone) => Decision::Wait,
-            Some(_) => self.packed_copy(candidate),
-            None => self.plain_copy(candidate, quiet),
+            Some(_) => self.packed_copy(candidate, busy),
+            None => self.plain_copy(candidate, busy, quiet),
         }
     }
 
@@ -200,24 +211,26 @@ impl Registry {
     }
 
     /// A plain file that may be a copy of one that is known.
-    fn plain_copy(&self, candidate: &Candidate, quiet: bool) -> Decision {
+    fn plain_copy(&self, candidate: &Candidate, busy: &HashSet<FileKey>, quiet: bool) -> Decision {
         let mut decision = Decision::Fresh;
-        for (key, known) in self.alike(candidate) {
-            let Known { position, reading } = known;
+        for (key, Known { position, reading }) in self.alike(candidate, busy) {
+            let is_busy = busy.contains(key);
+            if position.at == 0 && !is_busy {
+                continue;
+            }
             let renamed_copy = extends(candidate, position);
             // A second is not exact enough here: a new file may be written in the one in which
             // another was deleted.
             let moved = candidate.stat.mtime_ns == position.mtime;
             match reading {
-                _ if position.at == 0 => {}
                 Reading::No
                     if (moved || (position.truncated && renamed_copy))
                         && position.continues_in(candidate) =>
                 {
                     return Decision::Continue(key.clone());
                 }
-                Reading::Leaving if moved => decision = Decision::Wait,
-                Reading::Yes if renamed_copy && !quiet => decision = Decision::Wait,
+                Reading::Leaving if moved || is_busy => decision = Decision::Wait,
+                Reading::Yes if renamed_copy && (!quiet || is_busy) => decision = Decision::Wait,
                 _ => {}
             }
         }
@@ -225,13 +238,14 @@ impl Registry {
     }
 
     /// A compressed file that may hold one that is known.
-    fn packed_copy(&self, candidate: &Candidate) -> Decision {
-        for (key, Known { position, reading }) in self.alike(candidate) {
+    fn packed_copy(&self, candidate: &Candidate, busy: &HashSet<FileKey>) -> Decision {
+        for (key, Known { position, reading }) in self.alike(candidate, busy) {
             let is_its_name = is_packed_copy(&candidate.path, position.place());
             return match reading {
                 Reading::No if position.at == 0 => continue,
                 Reading::No => Decision::Continue(key.clone()),
                 Reading::Leaving => Decision::Wait,
+                Reading::Yes if busy.contains(key) => Decision::Wait,
                 // It is still there, and what it has in common with this one may be its first
                 // line: that it was copied must show in more.
                 Reading::Yes if !is_its_name && candidate.stat.mtime_ns != position.mtime => {
@@ -244,7 +258,8 @@ impl Registry {
         Decision::Fresh
     }
 
-    /// Plain files of other inodes that begin alike, the most telling one first.
+    /// Plain files of other inodes that begin alike, the most telling one first; with them those
+    /// of which it is not known yet how they begin.
     ///
     /// Of many files little is known but a first line that all have: one that was changed at the
     /// same moment comes before them, and one that was read further. None is copied before it is
@@ -252,12 +267,13 @@ impl Registry {
     fn alike<'a>(
         &'a self,
         candidate: &'a Candidate,
+        busy: &HashSet<FileKey>,
     ) -> impl Iterator<Item = (&'a FileKey, &'a Known)> {
         let alike = |(key, known): &(&FileKey, &Known)| {
             let position = &known.position;
             !position.packed
                 && position.id() != candidate.stat.id
-                && position.head.bytes > 0
+                && (position.head.bytes > 0 || busy.contains(*key))
                 && !candidate.refused.contains(*key)
                 && (extends(candidate, position) || same_second(&candidate.stat, position))
                 && position.head.begins(&candidate.head)

@@ -1,7 +1,7 @@
 //! A file that is held open, as the loop sees it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     fs::File,
     path::PathBuf,
     sync::Arc,
@@ -126,6 +126,12 @@ impl Slots {
             }
         }
         None
+    }
+
+    /// Files of which a pass is waiting or under way.
+    pub fn busy(&self) -> HashSet<FileKey> {
+        let is_busy = |slot: &&Slot| slot.follow.is_none() || slot.queued.is_some();
+        self.open.values().filter(is_busy).map(|slot| slot.key.clone()).collect()
     }
 
     /// The file whose closing costs least: at rest for longest.

@@ -21,7 +21,7 @@ pub fn gzip_file(from: &Path) {
 
 impl Bed {
     /// Compresses a file as `gzip` does: with its times, and the file is gone.
-    fn gzip(&self, name: &str) {
+    pub fn gzip(&self, name: &str) {
         gzip_file(&self.path(name));
         fs::remove_file(self.path(name)).unwrap();
     }

@@ -86,6 +86,34 @@ async fn a_copy_that_is_truncated_is_not_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_copy_of_a_file_whose_lines_are_about_to_be_stored_is_not_read_again() {
+    for packed in [false, true] {
+        let mut bed = Bed::new(&["app.log*"]);
+        bed.append("app.log", &numbered(0, 100));
+        bed.inlet.refuse_as_full(u64::MAX);
+        bed.start();
+        let full = |times| move |bed: &Bed| bed.metrics.backpressured.get() > times;
+        bed.until("a full journal", full(0)).await;
+        fs::copy(bed.path("app.log"), bed.path("app.log.1")).unwrap();
+        bed.age("app.log.1");
+        if packed {
+            bed.gzip("app.log.1");
+        }
+        File::options().write(true).open(bed.path("app.log")).unwrap().set_len(0).unwrap();
+        bed.append("app.log", &numbered(100, 103));
+        let times = bed.metrics.backpressured.get();
+        bed.until("some rounds", full(times + 5)).await;
+        bed.inlet.refuse_as_full(0);
+        bed.wait_for(103).await;
+        bed.until_open(if packed { 1 } else { 2 }).await;
+        bed.append("app.log", &numbered(103, 104));
+        bed.wait_for(104).await;
+        assert_eq!(bed.records(), lines(0, 104), "packed: {packed}");
+        bed.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_copied_and_truncated_unread_is_read_from_the_copy() {
     let mut bed = Bed::new(&["app.log*"]);
     bed.append("app.log", &numbered(0, 10));
