@@ -369,16 +369,22 @@ impl Tail {
                 (key, Position { since, ..begin })
             }
             Decision::Compare(key) => {
-                let Some(known) = registry.get(&key) else { return };
+                let Some(known) = registry.get(&key) else {
+                    self.discovery.waiting.insert(id, candidate);
+                    return;
+                };
                 let Position { at, before, passed_over, .. } = known.position;
                 taken = Some((key, known.position.clone()));
                 let (key, since) = registry.key(id, now_ms);
                 (key, Position { at, before, passed_over, since, ..begin })
             }
             Decision::Continue(key) => {
-                // Another one may have been quicker.
+                // Another one may have been quicker. This one is held: it may be gone.
                 let known = registry.get(&key).filter(|known| known.reading == Reading::No);
-                let Some(known) = known else { return };
+                let Some(known) = known else {
+                    self.discovery.waiting.insert(id, candidate);
+                    return;
+                };
                 let position = known.position.clone();
                 taken = Some((key.clone(), position.clone()));
                 (key, continued(position, &candidate))
