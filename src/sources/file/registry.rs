@@ -312,7 +312,7 @@ fn same_second(stat: &Stat, position: &Position) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::identity::Print, *};
 
     fn position(ino: u64, mtime: i64) -> Position {
         Position { ino, mtime, ..Position::default() }
@@ -347,6 +347,40 @@ mod tests {
         let mut registry = Registry::new(known);
         assert_eq!(registry.forget(|_| false, Duration::ZERO), ["0", "1"]);
         assert!(registry.forget(|_| false, Duration::ZERO).is_empty());
+    }
+
+    #[test]
+    fn a_copy_is_of_the_file_of_which_most_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log.1.zst");
+        std::fs::write(&path, zstd::stream::encode_all(&b"begin\nline\n"[..], 1).unwrap()).unwrap();
+        let mut candidate = Candidate::open(&path).unwrap();
+        candidate.waited = true;
+        let mtime = candidate.stat.mtime_ns;
+        let now_ms = mtime / 1_000_000 + limits::FILE_QUIET.as_millis() as i64 + 1;
+        let known = |ino, read: &[u8], mtime| Position {
+            path: folder.path().join("app.log"),
+            ino,
+            at: read.len() as u64,
+            mtime,
+            head: Print::of(read),
+            before: Print::of(read),
+            ..Position::default()
+        };
+        let earlier = mtime - 1;
+        let cases = [
+            ("read further", (&b"begin\nline\n"[..], earlier), (&b"begin\n"[..], earlier)),
+            ("changed at the same moment", (b"begin\n", mtime), (b"begin\nline\n", earlier)),
+            ("not changed since", (b"begin\n", earlier), (b"begin\nline\n", mtime + 1)),
+        ];
+        for (what, (read, at), (other, other_at)) in cases {
+            for [it, not_it] in [["a", "b"], ["b", "a"]] {
+                let both = [(it, known(1, read, at)), (not_it, known(2, other, other_at))];
+                let both = both.map(|(key, position)| (key.to_owned(), position));
+                let decision = Registry::new(both).decide(&candidate, &HashSet::new(), now_ms);
+                assert_eq!(decision, Decision::Continue(it.to_owned()), "{what}");
+            }
+        }
     }
 
     #[test]

@@ -220,35 +220,44 @@ async fn a_compressed_file_that_was_found_empty_is_unpacked() {
 #[tokio::test(start_paused = true)]
 async fn compressed_files_that_begin_alike_are_told_apart() {
     // Of each of two files: lines that were read, and lines that were written after a crash.
-    let cases = [(0, 8, 9, 0), (9, 0, 0, 8), (0, 8, 5, 3), (5, 3, 0, 8), (0, 8, 0, 8)];
-    for (a, more_a, b, more_b) in cases {
-        let mut bed = Bed::new(&["app.log*"]);
-        bed.append("app.log", &format!("the log begins\n{}", numbered(0, a)));
-        bed.start();
-        bed.wait_for(1 + a).await;
-        bed.rename("app.log", "app.log.1");
-        bed.append("app.log", &format!("the log begins\n{}", numbered(100, 100 + b)));
-        bed.wait_for(2 + a + b).await;
-        bed.crash().await;
-        bed.append("app.log.1", &numbered(a, a + more_a));
-        bed.append("app.log", &numbered(100 + b, 100 + b + more_b));
-        bed.rename("app.log", "app.log.2");
-        for name in ["app.log.1", "app.log.2"] {
-            bed.age(name);
-            bed.gzip(name);
+    for lines_of in [(0, 8, 9, 0), (9, 0, 0, 8), (0, 8, 5, 3), (5, 3, 0, 8), (0, 8, 0, 8)] {
+        // Which is looked at first must not matter.
+        for names in [["app.log.1", "app.log.2"], ["app.log.2", "app.log.1"]] {
+            two_that_begin_alike(lines_of, names).await;
         }
-        bed.start();
-        let read = 2 + a + more_a + b + more_b;
-        bed.wait_for(read).await;
-        bed.append("app.log", "the end\n");
-        bed.wait_for(read + 1).await;
-        bed.until_open(1).await;
-        let mut expected = [lines(0, a + more_a), lines(100, 100 + b + more_b)].concat();
-        expected.extend(["the end", "the log begins", "the log begins"].map(str::to_owned));
-        assert_eq!(bed.sorted(), expected, "{a} and {more_a}, {b} and {more_b}");
-        assert_eq!(bed.metrics.lost_files.get(), 0);
-        bed.stop().await;
     }
+}
+
+async fn two_that_begin_alike(
+    (a, more_a, b, more_b): (usize, usize, usize, usize),
+    names: [&str; 2],
+) {
+    let mut bed = Bed::new(&["app.log*"]);
+    bed.append("app.log", &format!("the log begins\n{}", numbered(0, a)));
+    bed.start();
+    bed.wait_for(1 + a).await;
+    bed.rename("app.log", names[0]);
+    bed.append("app.log", &format!("the log begins\n{}", numbered(100, 100 + b)));
+    bed.wait_for(2 + a + b).await;
+    bed.crash().await;
+    bed.append(names[0], &numbered(a, a + more_a));
+    bed.append("app.log", &numbered(100 + b, 100 + b + more_b));
+    bed.rename("app.log", names[1]);
+    for name in names {
+        bed.age(name);
+        bed.gzip(name);
+    }
+    bed.start();
+    let read = 2 + a + more_a + b + more_b;
+    bed.wait_for(read).await;
+    bed.append("app.log", "the end\n");
+    bed.wait_for(read + 1).await;
+    bed.until_open(1).await;
+    let mut expected = [lines(0, a + more_a), lines(100, 100 + b + more_b)].concat();
+    expected.extend(["the end", "the log begins", "the log begins"].map(str::to_owned));
+    assert_eq!(bed.sorted(), expected, "{a} and {more_a}, {b} and {more_b}, {names:?}");
+    assert_eq!(bed.metrics.lost_files.get(), 0);
+    bed.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
