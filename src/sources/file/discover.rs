@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::{
     FileKey, Start,
     follow::Follow,
-    identity::{Candidate, FileId, Position, Stat, packed_name},
+    identity::{Candidate, FileId, Position, Stat, extends, unpacked_name},
     open::{Opened, Opening, continued},
     registry::{Decision, Reading, Registry},
     slot::Slot,
@@ -163,7 +163,7 @@ impl Tail {
             }
         }
         if self.discovery.found != walked.found {
-            let paths = walked.found.iter().map(|found| (found.path.clone(), found.id));
+            let paths = walked.found.iter().map(|found| (found.path.clone(), found.stat.id));
             self.discovery.paths = paths.collect();
             self.discovery.found = walked.found;
         }
@@ -179,7 +179,7 @@ impl Tail {
         let discovery = &mut self.discovery;
         let mut names: HashMap<FileId, &Path> = HashMap::new();
         for found in &discovery.found {
-            names.entry(found.id).or_insert(&found.path);
+            names.entry(found.stat.id).or_insert(&found.path);
         }
         let mut registry = discovery.registry.lock();
         for (id, slot) in &mut self.slots.open {
@@ -215,13 +215,13 @@ impl Tail {
         discovery.refused.retain(|id, _| names.contains_key(id));
         let open = &self.slots.open;
         let is_read = |id| open.contains_key(id) || discovery.parked.contains_key(id);
-        let unread = || discovery.found.iter().filter(|found| !is_read(&found.id));
+        let unread = || discovery.found.iter().filter(|found| !is_read(&found.stat.id));
         let mut lost = Vec::new();
         discovery.vanished.retain(|id, (path, rounds)| {
             if names.contains_key(id)
                 || open.contains_key(id)
                 // A copy was written before its original went, and is read in its place.
-                || unread().any(|copy| packed_name(&copy.path, path).is_some())
+                || unread().any(|copy| is_packed_copy(&copy.path, path))
             {
                 return false;
             }
@@ -246,7 +246,7 @@ impl Tail {
         let mut new: Vec<Found> = discovery
             .found
             .iter()
-            .filter(|Found { id, .. }| {
+            .filter(|Found { stat: Stat { id, .. }, .. }| {
                 !self.slots.open.contains_key(id)
                     && !discovery.parked.contains_key(id)
                     && !discovery.waiting.contains_key(id)
@@ -259,7 +259,7 @@ impl Tail {
             let registry = discovery.registry.lock();
             registry.idle().map(|(_, position)| position.id()).collect()
         };
-        new.sort_by_key(|found| !known.contains(&found.id));
+        new.sort_by_key(|found| !known.contains(&found.stat.id));
         let held = self.slots.open.len() + self.discovery.waiting.len();
         let room = self.room(held, new.len());
         new.truncate(room);
@@ -312,7 +312,7 @@ impl Tail {
         for Opened { found, result, begin, renamed } in opened {
             match result {
                 Ok((candidate, decision)) => {
-                    if candidate.stat.id != found.id {
+                    if candidate.stat.id != found.stat.id {
                         self.vanished(found);
                     }
                     self.decided(candidate, decision, begin, renamed);
@@ -426,17 +426,19 @@ impl Tail {
         warn!(stream = %self.shared.stream, %path, %error, "a file cannot be opened; it is tried again");
         self.shared.metrics.error("FileOpen");
         let now = self.shared.env.clock.monotonic();
-        self.discovery.retry(found.id, now + limits::FILE_RETRY_INTERVAL);
+        self.discovery.retry(found.stat.id, now + limits::FILE_RETRY_INTERVAL);
     }
 
     /// A file was listed, and was not there any more when it was opened.
     fn vanished(&mut self, found: Found) {
-        let Found { path, id, size } = found;
+        let Found { path, stat } = found;
+        let Stat { id, size, .. } = stat;
         if size == 0 || self.slots.open.contains_key(&id) {
             return;
         }
         let mut registry = self.discovery.registry.lock();
-        let known = registry.idle().filter(|(_, it)| it.id() == id && !it.truncated);
+        let known = |it: &Position| it.id() == id && it.may_be(&stat) && !it.truncated;
+        let known = registry.idle().filter(|(_, it)| known(it));
         let newest = known.max_by_key(|(_, it)| it.since);
         let Some((key, position)) = newest.map(|(key, it)| (key.clone(), it.clone())) else {
             self.discovery.vanished.insert(id, (path, ROUNDS_TO_FIND));
@@ -516,6 +518,11 @@ impl Tail {
     }
 }
 
+/// Whether a file may hold another one, or what that one was renamed to, by its name.
+fn is_packed_copy(copy: &Path, original: &Path) -> bool {
+    unpacked_name(copy).is_some_and(|name| name == original || extends(&name, original))
+}
+
 fn look_at(file: &File) -> Option<(u64, i64)> {
     let stat = rustix::fs::fstat(file).ok()?;
     let seconds = stat.st_mtime;
@@ -527,4 +534,82 @@ fn is_unchanged(id: FileId, path: &Path, seen: (u64, i64)) -> bool {
         let stat = Stat::of(&meta);
         stat.id == id && (stat.size, stat.mtime_ns) == seen
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        env::Env,
+        sources::{
+            Checkpoints,
+            file::{
+                follow::Rules,
+                ledger::Ledger,
+                lines::{self, Plan},
+                saved::Saved,
+                slot::Patience,
+                tail::Shared,
+            },
+            testing::TestInlet,
+        },
+        telemetry::Metrics,
+    };
+
+    async fn tail(known: Option<Position>) -> Tail {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new().source("s");
+        let inlet = TestInlet::durable(BTreeMap::new());
+        let checkpoints = Checkpoints::open(inlet, metrics.clone()).await.unwrap();
+        let saved = Saved::load(Env::real(), folder.path()).unwrap();
+        let plan = Arc::new(Plan::new(&lines::Options::default()).unwrap());
+        let shared = Shared {
+            stream: "s".into(),
+            env: Env::real(),
+            metrics,
+            ledger: Arc::new(Ledger::new(Arc::new(checkpoints), saved)),
+            rules: Arc::new(Rules { plan, offsets: false }),
+            stop: tokio_util::sync::CancellationToken::new(),
+        };
+        let registry = Registry::new(known.map(|position| ("known".to_owned(), position)));
+        let walker = Walker::new(Vec::new(), Vec::new());
+        let discovery = Discovery::new(registry, walker, false, Start::Beginning, None, 10);
+        let patience = Patience { rotate_wait: Duration::ZERO, last_line: Duration::ZERO };
+        Tail::new(shared, discovery, patience)
+    }
+
+    fn stat(ino: u64, born: i64) -> Stat {
+        let id = FileId { dev: 1, ino };
+        Stat { id, size: 100, mtime_ns: 7, born_ns: Some(born) }
+    }
+
+    #[tokio::test]
+    async fn of_what_vanishes_that_is_counted_which_was_not_read_and_is_found_nowhere() {
+        let known = |at, born| {
+            Some(Position { dev: 1, ino: 5, born: Some(born), at, size: at, ..Position::default() })
+        };
+        let cases = [
+            ("nothing is known of it", None, None, 1),
+            ("its copy is there", None, Some("/logs/app.log.1.gz"), 0),
+            ("another file is there", None, Some("/logs/app.log.1"), 1),
+            ("it was read", known(100, 3), None, 0),
+            ("it was read in part", known(60, 3), None, 1),
+            ("another one with its number was read", known(100, 2), None, 1),
+        ];
+        for (what, known, beside, lost) in cases {
+            let mut tail = tail(known).await;
+            let path = PathBuf::from("/logs/app.log");
+            tail.vanished(Found { path, stat: stat(5, 3) });
+            let beside = beside.map(|path| Found { path: path.into(), stat: stat(6, 3) });
+            tail.discovery.found = beside.into_iter().collect();
+            for round in 1..=ROUNDS_TO_FIND + 1 {
+                assert!(round > ROUNDS_TO_FIND || tail.shared.metrics.lost_files.get() == 0);
+                tail.follow_names();
+                tail.opened(Vec::new());
+            }
+            assert_eq!(tail.shared.metrics.lost_files.get(), lost, "{what}");
+        }
+    }
 }

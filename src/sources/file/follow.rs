@@ -274,15 +274,14 @@ impl Follow {
     /// Answers what it is if it is another file.
     fn look_at_head(&mut self, stat: &Stat) -> io::Result<Option<Outcome>> {
         let known = self.position.head.bytes as usize;
-        let unread = self.read_at == 0;
-        if !unread && (known == limits::FILE_HEAD_BYTES || stat.size <= known as u64) {
+        if known == limits::FILE_HEAD_BYTES || stat.size <= known as u64 {
             return Ok(None);
         }
         let head = head(&self.file)?;
         if self.position.at == 0 && Packing::of(&head).is_some() {
             return Ok(Some(Outcome::Packed));
         }
-        if !unread && !self.position.head.begins(&head) {
+        if !self.position.head.begins(&head) {
             return Ok(Some(Outcome::Truncated));
         }
         self.position.head = Print::of(&head);

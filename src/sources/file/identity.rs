@@ -256,10 +256,6 @@ impl Candidate {
         }
         Ok(())
     }
-
-    pub fn name(&self) -> &[u8] {
-        name(&self.path)
-    }
 }
 
 /// The last part of a path.
@@ -267,18 +263,16 @@ pub fn name(path: &Path) -> &[u8] {
     path.file_name().unwrap_or_default().as_encoded_bytes()
 }
 
-/// Whether a file has the name that compressing another one leaves.
-pub fn is_packed_copy(copy: &Path, original: &Path) -> bool {
-    packed_name(copy, original).is_some_and(<[u8]>::is_empty)
+/// What a compressed file was called before: `app.log.1`, of `app.log.1.gz`.
+pub fn unpacked_name(copy: &Path) -> Option<PathBuf> {
+    let end = copy.extension()?.as_encoded_bytes();
+    [b"gz".as_slice(), b"zst"].contains(&end).then(|| copy.with_extension(""))
 }
 
-/// What stands between the name of a file and the end that compressing leaves: of `app.log` and
-/// `app.log.1.gz` it is `.1`. None if the names have nothing in common.
-pub fn packed_name<'a>(copy: &'a Path, original: &Path) -> Option<&'a [u8]> {
-    let copy = copy.as_os_str().as_encoded_bytes();
-    let end = copy.strip_prefix(original.as_os_str().as_encoded_bytes())?;
-    let between = end.strip_suffix(b".gz").or_else(|| end.strip_suffix(b".zst"))?;
-    (!between.contains(&b'/')).then_some(between)
+/// Whether a file lies beside another one, under its name and something more.
+pub fn extends(copy: &Path, original: &Path) -> bool {
+    let [longer, name] = [name(copy), name(original)];
+    copy.parent() == original.parent() && longer.len() > name.len() && longer.starts_with(name)
 }
 
 /// The first bytes of a file.
@@ -328,20 +322,20 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_copy_is_told_by_its_name() {
+    fn a_copy_is_told_by_its_name() {
         let original = Path::new("/logs/app.log");
-        let cases: [(&str, Option<&[u8]>); 6] = [
-            ("/logs/app.log.gz", Some(b"")),
-            ("/logs/app.log.zst", Some(b"")),
-            ("/logs/app.log.10.gz", Some(b".10")),
-            ("/logs/app.log.1", None),
-            ("/logs/app.log/a.gz", None),
-            ("/other/app.log.gz", None),
+        // Whether it extends the original's name, and what it was called before it was compressed.
+        let cases = [
+            ("/logs/app.log.gz", true, Some("/logs/app.log")),
+            ("/logs/app.log.10.zst", true, Some("/logs/app.log.10")),
+            ("/logs/app.log.1", true, None),
+            ("/logs/app.log", false, None),
+            ("/logs/app.log/a.gz", false, Some("/logs/app.log/a")),
+            ("/other/app.log.gz", false, Some("/other/app.log")),
         ];
-        for (copy, expected) in cases {
-            assert_eq!(packed_name(Path::new(copy), original), expected, "{copy}");
-            let whole = expected == Some(b"");
-            assert_eq!(is_packed_copy(Path::new(copy), original), whole, "{copy}");
+        for (copy, extended, before) in cases {
+            assert_eq!(extends(Path::new(copy), original), extended, "{copy}");
+            assert_eq!(unpacked_name(Path::new(copy)), before.map(PathBuf::from), "{copy}");
         }
     }
 

@@ -53,8 +53,7 @@ impl Opening {
 
     /// A file that was not to be said of yet.
     pub fn waited(&self, mut candidate: Candidate) -> Opened {
-        let Stat { id, size, .. } = candidate.stat;
-        let found = Found { path: candidate.path.clone(), id, size };
+        let found = Found { path: candidate.path.clone(), stat: candidate.stat };
         candidate.waited = true;
         let result = candidate.refresh().map(|()| {
             let decision = self.registry.lock().decide(&candidate, &self.busy, self.now_ms);
@@ -86,9 +85,9 @@ impl Opening {
             .filter(|(key, it)| !taken.contains(*key) && !it.packed && !it.truncated)
             .map(|(_, it)| (it.id(), it.place().to_owned()))
             .collect();
-        let seen: HashSet<FileId> = opened.iter().map(|opened| opened.found.id).collect();
+        let seen: HashSet<FileId> = opened.iter().map(|opened| opened.found.stat.id).collect();
         for found in renamed(&missing) {
-            if seen.contains(&found.id) {
+            if seen.contains(&found.stat.id) {
                 continue;
             }
             let mut found = self.open(found);
@@ -121,12 +120,6 @@ fn beginning(candidate: &Candidate, at_end: bool) -> Position {
         packed: candidate.packing.is_some(),
         done: is_passed,
         passed_over: if is_passed { size } else { 0 },
-        // Of a compressed file it is not kept: its head is that of what it holds.
-        head: if candidate.packing.is_none() {
-            Print::of(&candidate.head)
-        } else {
-            Print::default()
-        },
         ..Position::default()
     };
     if at_end && candidate.packing.is_none() && size > 0 {

@@ -24,7 +24,7 @@ use std::{
 
 use super::{
     FileKey,
-    identity::{Candidate, FileId, Position, Stat, is_packed_copy, name},
+    identity::{Candidate, FileId, Position, Stat, extends, name, unpacked_name},
 };
 use crate::limits;
 
@@ -168,7 +168,7 @@ impl Registry {
         let quiet = candidate.gone || quiet_for >= limits::FILE_QUIET.as_millis() as i64;
         match candidate.packing {
             // At first sight its original may be about to be found, too.
-            Some(_) if !quiet || !(candidate.waited || candidate.gone) => Decision::Wait,
+            Some(_) if !quiet || !candidate.waited => Decision::Wait,
             Some(_) => self.packed_copy(candidate, busy),
             None => self.plain_copy(candidate, busy, quiet),
         }
@@ -218,7 +218,7 @@ impl Registry {
             if position.at == 0 && !is_busy {
                 continue;
             }
-            let renamed_copy = extends(candidate, position);
+            let renamed_copy = extends_any(candidate, position);
             // A second is not exact enough here: a new file may be written in the one in which
             // another was deleted.
             let moved = candidate.stat.mtime_ns == position.mtime;
@@ -239,8 +239,9 @@ impl Registry {
 
     /// A compressed file that may hold one that is known.
     fn packed_copy(&self, candidate: &Candidate, busy: &HashSet<FileKey>) -> Decision {
+        let original = unpacked_name(&candidate.path);
         for (key, Known { position, reading }) in self.alike(candidate, busy) {
-            let is_its_name = is_packed_copy(&candidate.path, position.place());
+            let is_its_name = original.as_deref() == Some(position.place());
             return match reading {
                 Reading::No if position.at == 0 => continue,
                 Reading::No => Decision::Continue(key.clone()),
@@ -275,7 +276,7 @@ impl Registry {
                 && position.id() != candidate.stat.id
                 && (position.head.bytes > 0 || busy.contains(*key))
                 && !candidate.refused.contains(*key)
-                && (extends(candidate, position) || same_second(&candidate.stat, position))
+                && (extends_any(candidate, position) || same_second(&candidate.stat, position))
                 && position.head.begins(&candidate.head)
         };
         let mut files: Vec<_> = self.files.iter().filter(alike).collect();
@@ -297,13 +298,9 @@ fn packed_on(key: FileKey, position: &Position, candidate: &Candidate) -> Decisi
     Decision::Continue(key)
 }
 
-/// Whether it lies beside the known file, under its name and something more.
-fn extends(candidate: &Candidate, position: &Position) -> bool {
-    [position.place(), &position.path].iter().any(|path| {
-        path.parent() == candidate.path.parent()
-            && candidate.name().len() > name(path).len()
-            && candidate.name().starts_with(name(path))
-    })
+/// Whether it lies beside the known file, under one of its names and something more.
+fn extends_any(candidate: &Candidate, position: &Position) -> bool {
+    [position.place(), &position.path].iter().any(|path| extends(&candidate.path, path))
 }
 
 fn same_second(stat: &Stat, position: &Position) -> bool {

@@ -27,9 +27,8 @@ const TICK_MS: i64 = 2_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub path: PathBuf,
-    pub id: FileId,
-    /// Its size when its folder was listed.
-    pub size: u64,
+    /// What it was when its folder was listed.
+    pub stat: Stat,
 }
 
 /// What one look around found.
@@ -62,7 +61,7 @@ struct Entry {
     name: OsString,
     kind: Kind,
     /// What it is, of a file that is no link: as long as the folder has not changed, it has not.
-    file: OnceLock<Option<(FileId, u64)>>,
+    file: OnceLock<Option<Stat>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,7 +80,7 @@ struct Walk<'a> {
     listed: HashMap<PathBuf, Option<Arc<Listing>>>,
     /// By path, compared as bytes: to compare paths part by part takes several times as long, and
     /// this is done with every file at every look.
-    found: BTreeMap<OsString, (FileId, u64)>,
+    found: BTreeMap<OsString, Stat>,
     failed: Vec<(PathBuf, io::Error)>,
     overflowed: bool,
 }
@@ -109,10 +108,8 @@ impl Walker {
         let Walk { listed, found, failed, overflowed, .. } = walk;
         let folders = listed.keys().cloned().collect();
         self.seen = listed.into_iter().filter_map(|(path, it)| Some((path, it?))).collect();
-        let found = found
-            .into_iter()
-            .map(|(path, (id, size))| Found { path: path.into(), id, size })
-            .collect();
+        let found =
+            found.into_iter().map(|(path, stat)| Found { path: path.into(), stat }).collect();
         Walked { found, folders, failed, overflowed }
     }
 }
@@ -246,10 +243,9 @@ impl Entry {
     }
 }
 
-fn file_at(path: &Path) -> Option<(FileId, u64)> {
+fn file_at(path: &Path) -> Option<Stat> {
     let meta = fs::metadata(path).ok()?;
-    let stat = Stat::of(&meta);
-    meta.is_file().then_some((stat.id, stat.size))
+    meta.is_file().then(|| Stat::of(&meta))
 }
 
 /// The names in the folders of these files, to find those that were renamed to names that no
@@ -261,10 +257,10 @@ pub fn renamed(lost: &HashMap<FileId, PathBuf>) -> Vec<Found> {
         let Ok(entries) = fs::read_dir(folder) else { continue };
         for entry in entries.flatten() {
             let path = entry.path();
-            if let Some((id, size)) = file_at(&path)
-                && lost.contains_key(&id)
+            if let Some(stat) = file_at(&path)
+                && lost.contains_key(&stat.id)
             {
-                found.push(Found { path, id, size });
+                found.push(Found { path, stat });
             }
         }
     }
@@ -318,7 +314,7 @@ mod tests {
         std::os::unix::fs::symlink(root.join("nothing"), root.join("dead.log")).unwrap();
         let walked = walker(root, &["*.log", "**/*.log"], &[]).walk(0);
         assert_eq!(names(&walked, root), ["c.log", "pods/p/0.log"]);
-        assert_eq!(walked.found[0].id, walked.found[1].id);
+        assert_eq!(walked.found[0].stat.id, walked.found[1].stat.id);
     }
 
     #[test]
