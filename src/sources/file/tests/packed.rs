@@ -4,7 +4,7 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
-pub fn gzip(data: &[u8]) -> Vec<u8> {
+fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
@@ -29,6 +29,12 @@ impl Bed {
     fn write_old(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).unwrap();
         self.age(name);
+    }
+
+    /// Whether everything in a file is in the journal.
+    fn is_shipped(&self, name: &str) -> bool {
+        let shipped = crate::sources::file::is_shipped(&self.positions(), &self.path(name));
+        shipped.unwrap().is_complete()
     }
 
     /// Waits until something that comes after everything else has come.
@@ -58,8 +64,7 @@ async fn compressed_files_are_read_once() {
     let expected: Vec<_> = lines(0, 2_000).into_iter().chain(["no newline".to_owned()]).collect();
     assert_eq!(bed.sorted(), expected);
     for name in ["a.gz", "b.zst"] {
-        let shipped = crate::sources::file::is_shipped(&bed.positions(), &bed.path(name)).unwrap();
-        assert!(shipped.is_complete(), "{name}");
+        assert!(bed.is_shipped(name), "{name}");
     }
     bed.stop().await;
     bed.start();
@@ -83,10 +88,7 @@ async fn a_crash_within_a_compressed_file_neither_loses_nor_doubles() {
     }
     assert_eq!(bed.records(), lines(0, total));
     bed.start();
-    bed.until("the end", |bed| {
-        crate::sources::file::is_shipped(&bed.positions(), &bed.path("a.gz")).unwrap().is_complete()
-    })
-    .await;
+    bed.until("the end", |bed| bed.is_shipped("a.gz")).await;
     assert_eq!(bed.records().len(), total);
     bed.stop().await;
 }
@@ -110,11 +112,7 @@ async fn the_compressed_copy_of_a_file_that_was_read_is_not_read() {
             bed.start();
         }
         // Read through, and closed again.
-        let copied = |bed: &Bed| {
-            let path = bed.path("app.log.1.gz");
-            crate::sources::file::is_shipped(&bed.positions(), &path).unwrap().is_complete()
-        };
-        bed.until("the copy", copied).await;
+        bed.until("the copy", |bed| bed.is_shipped("app.log.1.gz")).await;
         bed.sentinel().await;
         assert_eq!(bed.without_sentinels(), lines(0, 310), "stopped: {stopped}");
         bed.stop().await;
@@ -281,11 +279,7 @@ async fn of_a_file_and_its_compressed_copy_one_is_read() {
     gzip_file(&bed.path("app.log.1"));
     bed.start();
     bed.wait_for(50).await;
-    bed.until("the copy", |bed| {
-        let copy = bed.path("app.log.1.gz");
-        crate::sources::file::is_shipped(&bed.positions(), &copy).unwrap().is_complete()
-    })
-    .await;
+    bed.until("the copy", |bed| bed.is_shipped("app.log.1.gz")).await;
     fs::remove_file(bed.path("app.log.1")).unwrap();
     bed.sentinel().await;
     assert_eq!(bed.without_sentinels(), lines(0, 50));
